@@ -1,0 +1,114 @@
+// Package archtest keeps the layers of this module apart.
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const (
+	module     = "chandler.dev/olm"
+	maxImports = 10 // of our own packages, per package outside cmd
+)
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+// ours returns the imports of p inside this module, without the module path.
+func (p pkg) ours() (names []string) {
+	for _, path := range p.Imports {
+		if name, ok := strings.CutPrefix(path, module+"/"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func list(t *testing.T) (pkgs []pkg) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(out)
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return pkgs
+}
+
+// TestPureCore fails if the core reaches an I/O package, directly or not.
+func TestPureCore(t *testing.T) {
+	pure := []string{"pkg/failure", "pkg/registry", "pkg/resolver"}
+	forbidden := []string{"database/sql", "net/http", "google.golang.org/grpc", "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}
+	byName := map[string]pkg{}
+	for _, p := range list(t) {
+		byName[p.name()] = p
+	}
+	for _, name := range pure {
+		p, ok := byName[name]
+		if !ok {
+			t.Errorf("%s does not exist; fix this test", name)
+		}
+		for _, dep := range p.Deps {
+			for _, bad := range forbidden {
+				if dep == bad || strings.HasPrefix(dep, bad+"/") {
+					t.Errorf("%s depends on %s", name, dep)
+				}
+			}
+		}
+	}
+}
+
+// TestNoFolderCycles fails if two folders, two path elements deep, import each other.
+func TestNoFolderCycles(t *testing.T) {
+	imports := map[[2]string]string{}
+	for _, p := range list(t) {
+		for _, name := range p.ours() {
+			imports[[2]string{folder(p.name()), folder(name)}] = p.name() + " imports " + name
+		}
+	}
+	for edge, why := range imports {
+		if back, ok := imports[[2]string{edge[1], edge[0]}]; ok && edge[0] < edge[1] {
+			t.Errorf("%s and %s import each other: %s, %s", edge[0], edge[1], why, back)
+		}
+	}
+}
+
+// TestFanOut fails if a package outside cmd knows too much of this module.
+func TestFanOut(t *testing.T) {
+	for _, p := range list(t) {
+		if n := len(p.ours()); n > maxImports && !strings.HasPrefix(p.name(), "cmd/") {
+			t.Errorf("%s imports %d packages of this module, want at most %d", p.name(), n, maxImports)
+		}
+	}
+}
+
+func folder(name string) string {
+	parts := strings.SplitN(name, "/", 3)
+	return strings.Join(parts[:min(2, len(parts))], "/")
+}
