@@ -1,0 +1,86 @@
+// Package resolver decides which bundle each subscription gets: a Problem
+// (what is wanted, what is installed, what catalogs offer) gives a Solution.
+// It performs no I/O and keeps no state; the same Problem, in any order, gives
+// the same Solution. docs/resolver.md describes the algorithm.
+package resolver
+
+import (
+	"chandler.dev/olm/pkg/registry"
+)
+
+// CatalogRef names a catalog of a cluster. The zero value means any catalog.
+type CatalogRef struct {
+	Namespace, Name string
+}
+
+// Problem is everything that a decision depends on, for one namespace.
+type Problem struct {
+	Namespace     string
+	Subscriptions []Subscription
+	Installed     []Installed
+	Catalogs      []Catalog
+	Cluster       Cluster
+}
+
+// Subscription asks for a package and keeps it up to date.
+type Subscription struct {
+	Name         string
+	Package      string
+	Catalog      CatalogRef
+	Channel      string // empty: any, the default channel first
+	StartingCSV  string // counts only while nothing is installed
+	VersionRange string // empty: any; from annotation chandler.dev/version-range
+	Installed    string // name of the installed bundle that it owns; may be empty
+}
+
+// Installed is an operator that runs in the namespace.
+type Installed struct {
+	Bundle   registry.Bundle // Package may be empty if nobody knows it
+	Replaces string
+}
+
+// Catalog is what a catalog offers, as far as the problem can need it.
+type Catalog struct {
+	Ref      CatalogRef
+	Priority int
+	Packages []Offer
+	// Unavailable says why the offers are missing or old; empty if they are not.
+	Unavailable string
+}
+
+// Offer is a package with all its bundles, without their content.
+type Offer struct {
+	Package registry.Package
+	Bundles []registry.Bundle
+}
+
+// Cluster is what the cluster itself provides.
+type Cluster struct {
+	KubeVersion string         // such as "1.36.3"; empty if not known
+	APIs        []registry.GVK // provided by somebody else than an installed operator
+}
+
+// Solution holds the answer of every component, in a stable order.
+type Solution struct {
+	Components []Component
+}
+
+// Component is the answer for subscriptions that depend on or exclude each other.
+type Component struct {
+	Subscriptions []string    // names, sorted
+	Selections    []Selection // new bundles to install, sorted by bundle name; none if nothing changes
+	// Unsolvable is why the component has no solution; then Selections is
+	// empty and everything installed stays. Nil if it is solved.
+	Unsolvable *Unsolvable
+}
+
+// Selection is a bundle that gets installed.
+type Selection struct {
+	Catalog       CatalogRef
+	Channel       string
+	Bundle        registry.Bundle
+	Replaces      string   // name of the installed bundle that it upgrades, else what the catalog says for a first install
+	Subscriptions []string // that get this bundle, sorted; none for a dependency nobody subscribed to
+	RequiredBy    []string // names of the bundles that need it, sorted
+	Path          []string // names of the bundles from this one to the one wanted in the end
+}
