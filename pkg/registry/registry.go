@@ -47,10 +47,10 @@ type Icon struct {
 // Bundle is one installable version of a package.
 type Bundle struct {
 	Package       string
-	Name          string // the name of its ClusterServiceVersion
-	Version       string // verbatim, not re-rendered
-	Image         string // where the bundle was published; empty for inline content
-	Properties    []Property
+	Name          string     // the name of its ClusterServiceVersion
+	Version       string     // verbatim, not re-rendered
+	Image         string     // where the bundle was published; empty for inline content
+	Properties    []Property // without olm.bundle.object and olm.csv.metadata: those are Content
 	RelatedImages []RelatedImage
 	Deprecation   string // why it is deprecated; empty if it is not
 
@@ -58,11 +58,14 @@ type Bundle struct {
 	Content Content
 }
 
-// Content holds the manifests of a bundle. It is empty when only the image of
-// the bundle has them.
+// Content holds the manifests of a bundle. CSV and Objects are empty when only
+// the image of the bundle has them.
 type Content struct {
 	CSV     []byte   // the ClusterServiceVersion as JSON
 	Objects [][]byte // every manifest as JSON, the ClusterServiceVersion included
+	// Metadata is the value of the property olm.csv.metadata: what people want
+	// to know of a bundle whose manifests are in its image. May be empty.
+	Metadata json.RawMessage
 }
 
 // Entry is the place of a bundle in a channel.
