@@ -37,6 +37,8 @@ type layout struct {
 	// advertise is the address at which pods reach the API server; empty if there are no real pods.
 	advertise string
 	audit     bool
+	// egress says that the API server reaches Services through the proxy of simulated nodes.
+	egress bool
 }
 
 // URL returns the address of the API server.
@@ -115,6 +117,9 @@ func (l layout) apiServer() spec {
 	} else {
 		// No pod will ever dial the Service "kubernetes", and its endpoint must not be a loopback address.
 		args = append(args, "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none")
+	}
+	if l.egress {
+		args = append(args, "--egress-selector-config-file="+l.folder.Path("egress.yaml"))
 	}
 	if l.audit {
 		args = append(args,

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"chandler.dev/olm/devcluster/internal/egress"
 	"chandler.dev/olm/devcluster/internal/pki"
 	"chandler.dev/olm/devcluster/internal/simulated"
 )
@@ -89,13 +90,16 @@ func (s *supervisor) bringUp(ctx, life context.Context) error {
 	}
 	l := layout{
 		folder: s.folder, programs: s.options.Program, audit: s.options.Audit,
-		port: ports[0], etcdPort: ports[1], peerPort: ports[2],
+		port: ports[0], etcdPort: ports[1], peerPort: ports[2], egress: s.options.Nodes == Simulated,
 	}
 	keys, err := newCredentials(s.folder, nil)
 	if err != nil {
 		return err
 	}
 	if err := s.writeConfigs(l, keys); err != nil {
+		return err
+	}
+	if err := s.startEgress(life); err != nil {
 		return err
 	}
 	client, err := newAPI(l.url(), keys.authority.Pair, keys.admin)
@@ -139,6 +143,16 @@ func (s *supervisor) bringUpNodes(ctx context.Context, client *api) error {
 		}
 	}
 	return await(ctx, "the nodes", client.nodesReady(s.options.NodeCount))
+}
+
+// startEgress lets the API server reach what plays pods on this machine.
+func (s *supervisor) startEgress(life context.Context) error {
+	proxy, err := egress.Start()
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(life, proxy.Close)
+	return writeFile(s.folder.Path("egress.yaml"), proxy.Configuration(), 0o644)
 }
 
 func (s *supervisor) writeConfigs(l layout, keys *credentials) error {
