@@ -1,0 +1,202 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/blang/semver/v4"
+
+	"chandler.dev/olm/pkg/failure"
+)
+
+// Graph is the upgrade graph of one channel: the only place where replaces,
+// skips and skipRange are followed. A built Graph has exactly one head, and
+// every step along it comes nearer to the head, so walking it always ends.
+// A Graph does not change and is safe for concurrent use.
+type Graph struct {
+	order    []node
+	rank     map[string]int // position in order
+	versions func(name string) string
+}
+
+type node struct {
+	Entry
+	inRange semver.Range // nil if there is none or it does not parse
+}
+
+// NewGraph builds the graph of a channel. versions gives the version of a
+// bundle by name and "" if it does not know it. The failure is Invalid if the
+// channel has no head, more than one, or a cycle on the way from its head. A
+// skipRange that does not parse is as good as none; validation reports it.
+func NewGraph(ch Channel, versions func(name string) string) (*Graph, error) {
+	heads := Heads(ch)
+	switch len(heads) {
+	case 0:
+		return nil, failure.New(failure.Invalid, "no channel head found in graph").
+			WithHint("every entry of channel %q is replaced or skipped by another one: remove an edge", ch.Name)
+	case 1:
+	default:
+		return nil, failure.New(failure.Invalid, "multiple channel heads found in graph: %s", strings.Join(heads, ", ")).
+			WithHint("let one entry of channel %q replace or skip the others", ch.Name)
+	}
+	g := &Graph{rank: map[string]int{}, versions: versions}
+	chain, err := chainOf(ch, heads[0])
+	if err != nil {
+		return nil, err
+	}
+	skipped := skippedBy(ch)
+	for _, e := range chain {
+		if skipped[e.Name] {
+			continue
+		}
+		n := node{Entry: e}
+		if r, err := semver.ParseRange(e.SkipRange); err == nil {
+			n.inRange = r
+		}
+		g.rank[e.Name] = len(g.order)
+		g.order = append(g.order, n)
+	}
+	return g, nil
+}
+
+// Heads returns the names of the entries that no entry of the channel replaces
+// or skips, sorted. A valid channel has one.
+func Heads(ch Channel) []string {
+	targets := map[string]bool{}
+	for _, e := range ch.Entries {
+		targets[e.Replaces] = true
+		for _, s := range e.Skips {
+			targets[s] = true
+		}
+	}
+	var heads []string
+	for _, e := range ch.Entries {
+		if !targets[e.Name] && !slices.Contains(heads, e.Name) {
+			heads = append(heads, e.Name)
+		}
+	}
+	slices.Sort(heads)
+	return heads
+}
+
+// Head returns the name of the entry that nothing replaces or skips.
+func (g *Graph) Head() string { return g.order[0].Name }
+
+// Order returns the names on the way down from the head by replaces, head
+// first. Entries that another one skips are left out.
+func (g *Graph) Order() []string {
+	names := make([]string, len(g.order))
+	for i, n := range g.order {
+		names[i] = n.Name
+	}
+	return names
+}
+
+// Successors returns the names of the entries that an installed bundle can be
+// upgraded to in one step, nearest the head first. The bundle need not be in
+// the channel; version may be empty if it is not known.
+func (g *Graph) Successors(name, version string) []string {
+	limit, ok := g.rank[name]
+	if !ok {
+		limit = len(g.order)
+	}
+	installed, err := semver.Parse(version)
+	var names []string
+	for _, n := range g.order[:limit] {
+		inRange := err == nil && n.inRange != nil && n.inRange(installed)
+		if inRange || n.upgrades(name) {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// Path returns the names of the bundles that an installed bundle becomes one
+// after the other, each step as near the head as possible. It is empty if the
+// bundle is the head, or if no upgrade leads away from it; it ends before the
+// head if the way ends there.
+func (g *Graph) Path(name, version string) []string {
+	var path []string
+	for {
+		next := g.Successors(name, version)
+		if len(next) == 0 {
+			return path
+		}
+		name = next[0]
+		version = g.versions(name)
+		path = append(path, name)
+	}
+}
+
+// upgrades reports whether e names the bundle as one that it upgrades.
+func (e Entry) upgrades(bundle string) bool {
+	return bundle != "" && (e.Replaces == bundle || slices.Contains(e.Skips, bundle))
+}
+
+// Upgrades returns the names of the entries that replace or skip a bundle,
+// nearest the head first, then those off the order by name. A range of
+// versions does not count. The channel may be invalid.
+func Upgrades(ch Channel, bundle string) []string {
+	rank := map[string]int{}
+	if g, err := NewGraph(ch, nil); err == nil {
+		rank = g.rank
+	}
+	var names []string
+	for _, e := range ch.Entries {
+		if e.upgrades(bundle) {
+			names = append(names, e.Name)
+		}
+	}
+	rankOf := func(name string) int {
+		if r, ok := rank[name]; ok {
+			return r
+		}
+		return len(rank)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if d := rankOf(a) - rankOf(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}
+
+// chainOf follows replaces from the head as far as there are entries.
+func chainOf(ch Channel, head string) ([]Entry, error) {
+	byName := make(map[string]Entry, len(ch.Entries))
+	for _, e := range ch.Entries {
+		byName[e.Name] = e
+	}
+	var chain []Entry
+	seen := map[string]bool{}
+	for e, ok := byName[head]; ok; e, ok = byName[e.Replaces] {
+		if seen[e.Name] {
+			return nil, cycleError(chain, e.Name)
+		}
+		seen[e.Name] = true
+		chain = append(chain, e)
+	}
+	return chain, nil
+}
+
+func cycleError(chain []Entry, again string) error {
+	start := slices.IndexFunc(chain, func(e Entry) bool { return e.Name == again })
+	var names []string
+	for _, e := range chain[start:] {
+		names = append(names, e.Name)
+	}
+	names = append(names, again)
+	return failure.New(failure.Invalid, "detected cycle in replaces chain of upgrade graph: %s", strings.Join(names, " -> ")).
+		WithHint("remove one of these replaces")
+}
+
+func skippedBy(ch Channel) map[string]bool {
+	skipped := map[string]bool{}
+	for _, e := range ch.Entries {
+		for _, s := range e.Skips {
+			skipped[s] = true
+		}
+	}
+	return skipped
+}
