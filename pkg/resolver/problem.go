@@ -13,6 +13,9 @@ type CatalogRef struct {
 	Namespace, Name string
 }
 
+// String returns the name as the existing messages write it.
+func (r CatalogRef) String() string { return r.Name + "/" + r.Namespace }
+
 // Problem is everything that a decision depends on, for one namespace.
 type Problem struct {
 	Namespace     string
@@ -20,6 +23,9 @@ type Problem struct {
 	Installed     []Installed
 	Catalogs      []Catalog
 	Cluster       Cluster
+	// FailForward lets an upgrade continue past one that failed.
+	FailForward bool
+	Limits      Limits
 }
 
 // Subscription asks for a package and keeps it up to date.
@@ -37,13 +43,27 @@ type Subscription struct {
 type Installed struct {
 	Bundle   registry.Bundle // Package may be empty if nobody knows it
 	Replaces string
+	Phase    Phase
 }
+
+// Phase is how far an installed operator is in being replaced.
+type Phase string
+
+// Phases of an installed operator; the zero value is one that runs.
+const (
+	PhaseRunning   Phase = ""
+	PhaseReplacing Phase = "Replacing"
+	PhaseFailed    Phase = "Failed"
+)
 
 // Catalog is what a catalog offers, as far as the problem can need it.
 type Catalog struct {
 	Ref      CatalogRef
 	Priority int
 	Packages []Offer
+	// Names are the names of all packages of the catalog, for suggestions;
+	// empty: those of Packages are all.
+	Names []string
 	// Unavailable says why the offers are missing or old; empty if they are not.
 	Unavailable string
 }
@@ -58,6 +78,19 @@ type Offer struct {
 type Cluster struct {
 	KubeVersion string         // such as "1.36.3"; empty if not known
 	APIs        []registry.GVK // provided by somebody else than an installed operator
+	Taken       []TakenAPI     // APIs that no bundle may bring, because another owner serves them
+}
+
+// TakenAPI is an API that belongs to somebody outside of the namespace.
+type TakenAPI struct {
+	API   registry.GVK
+	Owner string // as a sentence names it, such as "operator x in namespace y"
+}
+
+// Limits bound the work on one component. Zero values mean the defaults.
+type Limits struct {
+	Entries int // bundles under consideration; default 20,000
+	Solves  int // questions to the solver; default 20,000
 }
 
 // Solution holds the answer of every component, in a stable order.
@@ -69,9 +102,17 @@ type Solution struct {
 type Component struct {
 	Subscriptions []string    // names, sorted
 	Selections    []Selection // new bundles to install, sorted by bundle name; none if nothing changes
+	// Adopted are the installed bundles that nobody owned and that a
+	// subscription of the component owns from now on, sorted by subscription.
+	Adopted []Adoption
 	// Unsolvable is why the component has no solution; then Selections is
 	// empty and everything installed stays. Nil if it is solved.
 	Unsolvable *Unsolvable
+}
+
+// Adoption links a subscription with an installed bundle of its package.
+type Adoption struct {
+	Subscription, Bundle string
 }
 
 // Selection is a bundle that gets installed.

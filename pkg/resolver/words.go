@@ -1,0 +1,62 @@
+package resolver
+
+import (
+	"fmt"
+	"strings"
+)
+
+// listed is how many items a sentence names before it counts the rest.
+const listed = 5
+
+// list joins the first items and says how many more there are.
+func list(items []string) string {
+	if len(items) <= listed {
+		return joinOr(items, "and")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(items[:listed], ", "), len(items)-listed)
+}
+
+// joinOr joins items as prose: a, b <word> c.
+func joinOr(items []string, word string) string {
+	if len(items) < 2 {
+		return strings.Join(items, "")
+	}
+	last := len(items) - 1
+	return strings.Join(items[:last], ", ") + " " + word + " " + items[last]
+}
+
+// didYouMean completes a proposal with the name nearest to the given one;
+// empty if none is near.
+func didYouMean(format, name string, names []string) string {
+	best, distance := "", len(name)/2+1
+	for _, n := range names {
+		if d := editDistance(name, n); d < distance || d == distance && best != "" && n < best {
+			best, distance = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(format, best)
+}
+
+// editDistance counts the letters to add, remove or change (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
