@@ -1,0 +1,4 @@
+package snapshot
+
+// ContentDigest is for tests.
+var ContentDigest = contentDigest

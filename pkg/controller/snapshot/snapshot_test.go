@@ -1,0 +1,312 @@
+package snapshot_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/install"
+	"chandler.dev/olm/pkg/registry"
+)
+
+var operators = types.NamespacedName{Namespace: "olm", Name: "operators"}
+
+// textStore is a catalog file of one package "etcd": its content is what the
+// file says, its digest too.
+type textStore struct {
+	registry.Store
+	text   string
+	closed *int
+}
+
+func (s textStore) Digest(context.Context) (string, error) { return "sha256:" + s.text, nil }
+
+func (s textStore) Close() error { *s.closed++; return nil }
+
+func (s textStore) Bundles(context.Context, string) iter.Seq2[registry.Bundle, error] { return nil }
+
+func (s textStore) Bundle(_ context.Context, pkg, name string) (registry.Bundle, error) {
+	if name != "etcd.v1" {
+		return registry.Bundle{}, failure.New(failure.NotFound, "no bundle %q", name)
+	}
+	b := registry.Bundle{Package: pkg, Name: name, Image: "example.com/etcd"}
+	if !strings.HasPrefix(s.text, "image") {
+		b.Content = content(s.text)
+	}
+	return b, nil
+}
+
+func content(text string) registry.Content {
+	return registry.Content{CSV: []byte(text), Objects: [][]byte{[]byte(text)}}
+}
+
+// fixture opens caches in one directory, as one process after the other would.
+type fixture struct {
+	dir    string
+	closed int
+	fetch  func(context.Context, types.NamespacedName, string) (registry.Content, error)
+}
+
+func (f *fixture) open(t *testing.T) *snapshot.Cache {
+	t.Helper()
+	c, err := snapshot.New(snapshot.Options{Dir: f.dir, Fetch: f.fetch, Open: func(_ context.Context, path string) (snapshot.Store, error) {
+		text, err := os.ReadFile(path)
+		if err != nil || string(text) == "broken" {
+			return nil, errors.Join(err, failure.New(failure.Invalid, "not a catalog"))
+		}
+		return textStore{text: string(text), closed: &f.closed}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func put(t *testing.T, c *snapshot.Cache, text string) {
+	t.Helper()
+	if err := tryPut(t, c, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryPut(t *testing.T, c *snapshot.Cache, text string) error {
+	t.Helper()
+	return c.Put(t.Context(), operators, "origin-"+text, func(_ context.Context, path string) error {
+		return os.WriteFile(path, []byte(text), 0o600)
+	})
+}
+
+func digestOf(t *testing.T, c *snapshot.Cache) string {
+	t.Helper()
+	s, err := c.Open(t.Context(), operators)
+	if err != nil {
+		return string(failure.KindOf(err))
+	}
+	defer s.Close()
+	return s.Digest
+}
+
+// files lists the directory without its folders.
+func (f *fixture) files(t *testing.T) (names []string) {
+	t.Helper()
+	for _, dir := range []string{"", "content", "catalogs"} {
+		entries, err := os.ReadDir(filepath.Join(f.dir, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if name := filepath.Join(dir, e.Name()); name != "content" && name != "catalogs" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func TestLastGoodContentSurvives(t *testing.T) {
+	tests := map[string]struct {
+		then func(t *testing.T, f *fixture, c *snapshot.Cache) *snapshot.Cache
+		want string
+	}{
+		"nothing happens": {
+			then: func(_ *testing.T, _ *fixture, c *snapshot.Cache) *snapshot.Cache { return c },
+			want: "sha256:one",
+		},
+		"the controller restarts": {
+			then: func(t *testing.T, f *fixture, _ *snapshot.Cache) *snapshot.Cache { return f.open(t) },
+			want: "sha256:one",
+		},
+		"the catalog changes": {
+			then: func(t *testing.T, _ *fixture, c *snapshot.Cache) *snapshot.Cache { put(t, c, "two"); return c },
+			want: "sha256:two",
+		},
+		"a broken content arrives": {
+			then: func(t *testing.T, _ *fixture, c *snapshot.Cache) *snapshot.Cache {
+				if err := tryPut(t, c, "broken"); failure.KindOf(err) != failure.Invalid {
+					t.Errorf("Put(broken) = %v, want an Invalid failure", err)
+				}
+				return c
+			},
+			want: "sha256:one",
+		},
+		"a crash leaves an unfinished file": {
+			then: func(t *testing.T, f *fixture, _ *snapshot.Cache) *snapshot.Cache {
+				write(t, filepath.Join(f.dir, "incoming-1"), "half")
+				write(t, filepath.Join(f.dir, "content", "stray.db"), "never recorded")
+				return f.open(t)
+			},
+			want: "sha256:one",
+		},
+		"the file is lost": {
+			then: func(t *testing.T, f *fixture, _ *snapshot.Cache) *snapshot.Cache {
+				if err := os.Remove(filepath.Join(f.dir, "content", "one.db")); err != nil {
+					t.Fatal(err)
+				}
+				return f.open(t)
+			},
+			want: "NotFound",
+		},
+		"the file rots": {
+			then: func(t *testing.T, f *fixture, _ *snapshot.Cache) *snapshot.Cache {
+				write(t, filepath.Join(f.dir, "content", "one.db"), "broken")
+				return f.open(t)
+			},
+			want: "NotFound",
+		},
+		"the catalog is deleted": {
+			then: func(t *testing.T, _ *fixture, c *snapshot.Cache) *snapshot.Cache {
+				if err := c.Forget(operators); err != nil {
+					t.Fatal(err)
+				}
+				return c
+			},
+			want: "NotFound",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := &fixture{dir: t.TempDir()}
+			c := f.open(t)
+			put(t, c, "one")
+			c = tt.then(t, f, c)
+			if got := digestOf(t, c); got != tt.want {
+				t.Errorf("content is %s, want %s", got, tt.want)
+			}
+			for _, name := range f.files(t) {
+				if strings.Contains(name, "incoming") || strings.Contains(name, "stray") {
+					t.Errorf("%s was left behind", name)
+				}
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenSnapshotStaysReadable(t *testing.T) {
+	f := &fixture{dir: t.TempDir()}
+	c := f.open(t)
+	put(t, c, "one")
+	s, err := c.Open(t.Context(), operators)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.closed = 0
+	put(t, c, "two")
+	put(t, c, "three")
+	if err := c.Prune(nil); err != nil {
+		t.Fatal(err)
+	}
+	if f.closed != 2 { // only the checks of the new files
+		t.Errorf("%d files were closed while one is read, want 2", f.closed)
+	}
+	if diff := cmp.Diff([]string{"content/one.db", "content/three.db", "content/two.db", "catalogs/olm_operators.json"}, f.files(t)); diff != "" {
+		t.Errorf("files while the old content is read (-want +got):\n%s", diff)
+	}
+	s.Close()
+	if err := c.Prune(nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"content/three.db", "content/two.db", "catalogs/olm_operators.json"}, f.files(t)); diff != "" {
+		t.Errorf("files after it was closed (-want +got):\n%s", diff)
+	}
+}
+
+func TestWatchTellsChangesOnly(t *testing.T) {
+	c := (&fixture{dir: t.TempDir()}).open(t)
+	told := 0
+	stop := c.Watch(func(types.NamespacedName) { told++ })
+	for _, step := range []struct {
+		text string
+		want int
+	}{{"one", 1}, {"one", 1}, {"two", 2}} {
+		if put(t, c, step.text); told != step.want {
+			t.Errorf("after content %q watchers were told %d times, want %d", step.text, told, step.want)
+		}
+	}
+	stop()
+	if put(t, c, "three"); told != 2 {
+		t.Errorf("a stopped watcher was told")
+	}
+}
+
+func TestContentOfPlans(t *testing.T) {
+	ref := func(text string) install.ContentRef {
+		return install.ContentRef{
+			CatalogNamespace: "olm", CatalogName: "operators", Package: "etcd", Bundle: "etcd.v1",
+			Digest: snapshot.ContentDigest(content(text)),
+		}
+	}
+	tests := map[string]struct {
+		texts  []string // contents of the catalog, in time order
+		needed []install.ContentRef
+		live   string // what the catalog itself still has
+		image  string // what the image has
+		gone   bool   // the catalog was deleted
+		want   failure.Kind
+	}{
+		"it is in the snapshot":                             {texts: []string{"one"}},
+		"the catalog changed once":                          {texts: []string{"one", "two"}},
+		"the catalog changed and a plan needs the old":      {texts: []string{"one", "two", "three"}, needed: []install.ContentRef{ref("one")}},
+		"the catalog changed and no plan needed the old":    {texts: []string{"one", "two", "three"}, live: "three", want: failure.NotFound},
+		"the catalog was deleted while a plan needs it":     {texts: []string{"one"}, needed: []install.ContentRef{ref("one")}, gone: true},
+		"the catalog was deleted and no plan needed it":     {texts: []string{"one"}, gone: true, want: failure.Waiting},
+		"only the catalog itself has it":                    {texts: []string{"image"}, live: "one"},
+		"only the image has it":                             {texts: []string{"image"}, image: "one"},
+		"the image has something else":                      {texts: []string{"image"}, image: "other", live: "other", want: failure.NotFound},
+		"the image has it but nobody can read images":       {texts: []string{"image"}, want: failure.Invalid},
+		"the snapshot was never made and the catalog is up": {live: "one"},
+		"the snapshot was never made and the catalog is down": {
+			want: failure.Waiting,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := &fixture{dir: t.TempDir()}
+			if tt.image != "" {
+				f.fetch = func(context.Context, types.NamespacedName, string) (registry.Content, error) {
+					return content(tt.image), nil
+				}
+			}
+			c := f.open(t)
+			for _, text := range tt.texts {
+				put(t, c, text)
+			}
+			if tt.gone {
+				if err := c.Forget(operators); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Prune(tt.needed); err != nil {
+				t.Fatal(err)
+			}
+			if tt.live != "" {
+				c.Connect(operators, textStore{text: tt.live})
+			}
+			got, err := c.Content(t.Context(), ref("one"))
+			if tt.want != "" {
+				if failure.KindOf(err) != tt.want {
+					t.Errorf("Content() = %v, want a failure of kind %s", err, tt.want)
+				}
+				return
+			}
+			if diff := cmp.Diff(content("one"), got); err != nil || diff != "" {
+				t.Errorf("Content() = %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
