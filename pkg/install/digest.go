@@ -1,0 +1,44 @@
+package install
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"chandler.dev/olm/pkg/registry"
+)
+
+// ContentDigest returns "sha256:<hex>" over the meaning of a bundle's content:
+// the order of the manifests, of the keys in them and white space do not count,
+// so that the same bundle read from a directory, a file or a wire has the same
+// digest. A manifest that is not JSON counts byte by byte.
+func ContentDigest(content registry.Content) string {
+	sums := make([]string, 0, len(content.Objects))
+	for _, object := range content.Objects {
+		sums = append(sums, manifestSum(object))
+	}
+	slices.Sort(sums)
+	h := sha256.New()
+	fmt.Fprintln(h, manifestSum(content.CSV))
+	for _, sum := range slices.Compact(sums) {
+		fmt.Fprintln(h, sum)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+func manifestSum(manifest []byte) string {
+	canonical := manifest
+	decoder := json.NewDecoder(bytes.NewReader(manifest))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err == nil {
+		if b, err := json.Marshal(v); err == nil {
+			canonical = b
+		}
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:])
+}
