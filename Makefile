@@ -1,10 +1,11 @@
-# Every target works in a clean clone; `make` lists them. Logic lives in Go, below internal/ and devcluster/.
+# Every target works in a clean clone; `make` lists them. Logic lives in Go.
 SHELL       := /bin/bash -o pipefail
 TOOL        := go tool -modfile=tools/go.mod
 CLUSTER     ?= dev
 NODES       ?= simulated
 KEEP        ?=
 FUZZTIME    ?= 10s
+BENCH       ?= .
 TESTFLAGS   ?= -race -shuffle=on -timeout=60m
 export CGO_ENABLED := 1
 
@@ -47,10 +48,12 @@ cluster-down: devcluster ## stop it: CLUSTER=name
 	@bin/devcluster down --name $(CLUSTER)
 
 fuzz: ## run every fuzz target for FUZZTIME
-	@go run ./internal/fuzzall -time $(FUZZTIME)
+	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' pkg | xargs -r -n1 dirname | sort -u); do \
+	for f in $$(go test -list '^Fuzz' ./$$pkg | grep ^Fuzz); do echo "$$pkg $$f"; \
+	go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$pkg || exit 1; done; done
 
-bench: binaries ## run the benchmarks and print their table
-	@go run ./internal/bench
+bench: binaries ## run the benchmarks (BENCH=regexp; BENCH_QUIET=10s shortens the quiet part)
+	@go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./internal/e2e ./pkg/... ./cmd/catalog | grep -v 'no test files'
 
 check: build ## the commit gate: generate, format, lint, test, nothing left changed
 	$(MAKE) generate fmt lint test vulnerabilities

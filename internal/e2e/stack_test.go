@@ -169,3 +169,9 @@ func (s *stack) groupNamed(t testing.TB, ns, name string) {
 	group.Spec.TargetNamespaces = []string{ns}
 	s.create(t, group)
 }
+
+func objectKey(ns, name string) client.ObjectKey { return client.ObjectKey{Namespace: ns, Name: name} }
+
+func inNamespace(ns string) client.InNamespace { return client.InNamespace(ns) }
+
+func mergeFrom(obj client.Object) client.Patch { return client.MergeFrom(obj) }

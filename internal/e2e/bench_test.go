@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
+
+	"chandler.dev/olm/internal/testkit"
+)
+
+// quiet is how long the controller is watched after its work is done.
+// BENCH_QUIET=10s shortens it.
+func quiet(b *testing.B) time.Duration {
+	text := os.Getenv("BENCH_QUIET")
+	if text == "" {
+		return 5 * time.Minute
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		b.Fatalf("BENCH_QUIET: %v", err)
+	}
+	return d
+}
+
+// BenchmarkUpgrade measures one operator from its Subscription to its first
+// version and on to the next one, on simulated nodes: prometheus 0.47.0 to
+// 0.56.3, eight resource definitions each. Then it counts what the controller
+// still writes when there is nothing to do.
+func BenchmarkUpgrade(b *testing.B) {
+	const first, second = "prometheusoperator.0.47.0", "prometheusoperator.0.56.3"
+	bundles := testkit.Data(b, "bundles")
+	for range b.N {
+		s := startStack(b)
+		s.catalogSource(b, "olm", "bench", serve(b, bundleSubset(b, bundles, "prometheus")))
+		ns := s.Namespace(b, "bench")
+		s.group(b, ns, ns)
+		s.waitCatalog(b, "bench")
+		before := s.writes(b)
+
+		start := time.Now()
+		key := s.subscribe(b, wish{ns: ns, pkg: "prometheus", channel: "beta", start: first, catalog: "bench", manual: true})
+		s.approve(b, ns, first)
+		s.waitInstalled(b, key, first)
+		installed, afterInstall := time.Now(), s.writes(b)
+		s.approve(b, ns, second)
+		s.waitInstalled(b, key, second)
+		upgraded := time.Now()
+		time.Sleep(time.Second) // let the last status be written
+		afterUpgrade := s.writes(b)
+		memory := residentMegabytes(b, s.controller.Pid())
+
+		time.Sleep(quiet(b))
+		b.ReportMetric(installed.Sub(start).Seconds(), "s/install")
+		b.ReportMetric(upgraded.Sub(installed).Seconds(), "s/upgrade")
+		b.ReportMetric(upgraded.Sub(start).Seconds(), "s/both")
+		b.ReportMetric(float64(afterInstall-before), "writes/install")
+		b.ReportMetric(float64(afterUpgrade-afterInstall), "writes/upgrade")
+		b.ReportMetric(float64(s.writes(b)-afterUpgrade), "writes/quiet")
+		b.ReportMetric(memory, "MB-controller")
+		b.ReportMetric(residentMegabytes(b, s.controller.Pid()), "MB-controller-quiet")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+func (s *stack) waitCatalog(t testing.TB, name string) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		var source operatorsv1alpha1.CatalogSource
+		if err := s.Client.Get(ctx, objectKey("olm", name), &source); err != nil {
+			return err
+		}
+		if c := source.Status.GRPCConnectionState; c == nil || c.LastObservedState != "READY" {
+			return fmt.Errorf("catalog %s is not ready: %+v", name, c)
+		}
+		return nil
+	})
+}
+
+// approve approves the plan for a bundle as soon as it is there.
+func (s *stack) approve(t testing.TB, ns, csv string) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		var plans operatorsv1alpha1.InstallPlanList
+		if err := s.Client.List(ctx, &plans, inNamespace(ns)); err != nil {
+			return err
+		}
+		for i := range plans.Items {
+			p := &plans.Items[i]
+			if len(p.Spec.ClusterServiceVersionNames) == 1 && p.Spec.ClusterServiceVersionNames[0] == csv {
+				before := p.DeepCopy()
+				p.Spec.Approved = true
+				return s.Client.Patch(ctx, p, mergeFrom(before))
+			}
+		}
+		return fmt.Errorf("no plan for %s in %s", csv, ns)
+	})
+}
+
+// writes counts the requests of the controller that change something, from
+// the audit log of the API server. Events and leases are not counted.
+func (s *stack) writes(t testing.TB) int {
+	t.Helper()
+	n := 0
+	for _, e := range s.audit(t) {
+		if strings.HasPrefix(e.UserAgent, "chandler") && e.Stage == "ResponseComplete" && e.ResponseStatus.Code < 300 &&
+			e.ObjectRef.Resource != "events" && e.ObjectRef.Resource != "leases" {
+			switch e.Verb {
+			case "create", "update", "patch", "delete", "deletecollection":
+				n++
+			}
+		}
+	}
+	return n
+}
+
+type auditEvent struct {
+	Stage, Verb, UserAgent string
+	ObjectRef              struct{ Resource, Subresource, Namespace, Name string }
+	ResponseStatus         struct{ Code int }
+}
+
+func (s *stack) audit(t testing.TB) (events []auditEvent) {
+	t.Helper()
+	file, err := os.Open(s.AuditLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e auditEvent
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			continue // the last line may be half written
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// residentMegabytes is the memory that a process holds.
+func residentMegabytes(t testing.TB, pid int) float64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb / 1024
+		}
+	}
+	t.Fatal("no VmRSS")
+	return 0
+}
