@@ -1,0 +1,157 @@
+// Package constraint reads what a bundle says about itself from its
+// properties: what it is, what it provides and what it requires of others. It
+// decides whether one bundle meets a requirement; it does not choose bundles.
+package constraint
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"chandler.dev/olm/pkg/registry"
+)
+
+// Facts is what a bundle says about itself. It does not change once read.
+type Facts struct {
+	Package  string // the package that the bundle is offered in; may be empty
+	Version  string // as the bundle has it
+	Packages []Identity
+	APIs     []registry.GVK // that it provides, without repetition
+	Labels   []string
+	// Deprecated says that the bundle must not be chosen any more.
+	Deprecated bool
+	MinKube    string // the oldest Kubernetes that it runs on; empty if any
+	// Requires are its requirements, without repetition, in the order of its
+	// properties.
+	Requires []Predicate
+	// Unreadable is why a requirement cannot be understood; nil if all can.
+	Unreadable error
+
+	properties []registry.Property
+}
+
+// Identity is the value of an olm.package property.
+type Identity struct {
+	Name    string `json:"packageName"`
+	Version string `json:"version"`
+}
+
+// Read reads the properties of a bundle. A property that does not parse is as
+// good as absent unless it is a requirement.
+func Read(b *registry.Bundle) *Facts {
+	f := &Facts{Package: b.Package, Version: b.Version, properties: b.Properties}
+	for _, p := range b.Properties {
+		f.read(p)
+	}
+	return f
+}
+
+func (f *Facts) read(p registry.Property) {
+	switch p.Type {
+	case registry.PropertyPackage:
+		if id, err := readIdentity(p.Value); err == nil {
+			f.Packages = append(f.Packages, id)
+		}
+	case registry.PropertyGVK:
+		if api, err := readGVK(p.Value); err == nil && !slices.Contains(f.APIs, api) {
+			f.APIs = append(f.APIs, api)
+		}
+	case registry.PropertyLabel:
+		var v struct{ Label string }
+		if json.Unmarshal(p.Value, &v) == nil {
+			f.Labels = append(f.Labels, v.Label)
+		}
+	case registry.PropertyDeprecated:
+		f.Deprecated = true
+	case "olm.csv.metadata":
+		f.MinKube = stringField(p.Value, "minKubeVersion")
+	default:
+		f.require(p)
+	}
+}
+
+func (f *Facts) require(p registry.Property) {
+	predicate, err := parse(p)
+	switch {
+	case err != nil && f.Unreadable == nil:
+		f.Unreadable = fmt.Errorf("parse property of type %q: %w", p.Type, err)
+	case predicate == nil:
+	case !slices.ContainsFunc(f.Requires, func(r Predicate) bool { return r.String() == predicate.String() }):
+		f.Requires = append(f.Requires, predicate)
+	}
+}
+
+// PackageNames returns the packages that the bundle claims to be, sorted.
+func (f *Facts) PackageNames() []string {
+	names := make([]string, 0, len(f.Packages)+1)
+	for _, id := range f.Packages {
+		names = append(names, id.Name)
+	}
+	if len(names) == 0 && f.Package != "" {
+		names = append(names, f.Package)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// readGVK reads {"group":…,"kind":…,"version":…}. Stores keep values compact
+// with sorted keys, so nearly all are read without a JSON parser.
+func readGVK(raw []byte) (registry.GVK, error) {
+	if v, ok := plainStrings(raw, "group", "kind", "version"); ok {
+		return registry.GVK{Group: v[0], Kind: v[1], Version: v[2]}, nil
+	}
+	var api registry.GVK
+	err := json.Unmarshal(raw, &api)
+	return api, err
+}
+
+func readIdentity(raw []byte) (Identity, error) {
+	if v, ok := plainStrings(raw, "packageName", "version"); ok {
+		return Identity{v[0], v[1]}, nil
+	}
+	var id Identity
+	err := json.Unmarshal(raw, &id)
+	return id, err
+}
+
+// plainStrings reads a compact object that has exactly these keys in this
+// order, with strings as values that contain nothing escaped.
+func plainStrings(raw []byte, keys ...string) ([3]string, bool) {
+	var values [3]string
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return values, false
+	}
+	rest := raw
+	for i, key := range keys {
+		open := byte(',')
+		if i == 0 {
+			open = '{'
+		}
+		n := len(key)
+		if len(rest) < n+5 || rest[0] != open || rest[1] != '"' || string(rest[2:2+n]) != key || string(rest[2+n:5+n]) != `":"` {
+			return values, false
+		}
+		rest = rest[5+n:]
+		end := bytes.IndexByte(rest, '"')
+		if end < 0 {
+			return values, false
+		}
+		values[i], rest = string(rest[:end]), rest[end+1:]
+	}
+	return values, len(rest) == 1 && rest[0] == '}'
+}
+
+// stringField returns a string field of an object; empty if there is none. The
+// object can be large, so it is parsed only if the key occurs at all.
+func stringField(raw []byte, key string) string {
+	if !bytes.Contains(raw, []byte(`"`+key+`"`)) {
+		return ""
+	}
+	var fields map[string]json.RawMessage
+	var value string
+	if json.Unmarshal(raw, &fields) != nil || json.Unmarshal(fields[key], &value) != nil {
+		return ""
+	}
+	return value
+}
