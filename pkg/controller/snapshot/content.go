@@ -36,7 +36,7 @@ func (c *Cache) Content(ctx context.Context, ref install.ContentRef) (registry.C
 	var last error
 	for _, digest := range c.known(catalog) {
 		content, err := c.contentIn(ctx, catalog, digest, ref)
-		if err == nil && contentDigest(content) == ref.Digest {
+		if err == nil && install.ContentDigest(content) == ref.Digest {
 			return content, nil
 		}
 		if err != nil && failure.KindOf(err) != failure.NotFound {
@@ -44,7 +44,7 @@ func (c *Cache) Content(ctx context.Context, ref install.ContentRef) (registry.C
 		}
 	}
 	content, err := c.ask(ctx, catalog, ref.Package, ref.Bundle)
-	if err == nil && contentDigest(content) == ref.Digest {
+	if err == nil && install.ContentDigest(content) == ref.Digest {
 		return content, nil
 	}
 	if last == nil && err != nil && failure.KindOf(err) == failure.Waiting {

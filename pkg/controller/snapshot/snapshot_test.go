@@ -248,7 +248,7 @@ func TestContentOfPlans(t *testing.T) {
 	ref := func(text string) install.ContentRef {
 		return install.ContentRef{
 			CatalogNamespace: "olm", CatalogName: "operators", Package: "etcd", Bundle: "etcd.v1",
-			Digest: snapshot.ContentDigest(content(text)),
+			Digest: install.ContentDigest(content(text)),
 		}
 	}
 	tests := map[string]struct {

@@ -1,0 +1,44 @@
+package catalogsource
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/connectivity"
+
+	"chandler.dev/olm/pkg/registry"
+)
+
+// errCannotWatch says that a server cannot tell when its content changes.
+var errCannotWatch = errors.New("the catalog server does not announce changes")
+
+// Server is one catalog server, whether it can be reached or not.
+type Server struct {
+	Conn  Conn
+	Store registry.Store // asks the server
+	// Watch tells the digest of the content that is served now and again on
+	// every change, until the server or ctx ends it. It returns an error that
+	// is errCannotWatch if the server has no such call.
+	Watch func(ctx context.Context, changed func(digest string)) error
+	// Save writes everything that the server offers into a catalog file.
+	Save func(ctx context.Context, path string) error
+}
+
+// Conn is the connection to a server; *grpc.ClientConn is one.
+type Conn interface {
+	Connect()
+	GetState() connectivity.State
+	WaitForStateChange(ctx context.Context, from connectivity.State) bool
+	Close() error
+}
+
+// Times of a connection.
+const (
+	keepaliveTime    = 30 * time.Second // how long a silent peer counts as alive
+	keepaliveTimeout = 10 * time.Second
+	connectTimeout   = 5 * time.Second
+	maxBackoff       = 5 * time.Second // between attempts to connect
+	readBackoff      = time.Second     // after a failed read, doubling
+	maxReadBackoff   = time.Minute
+)

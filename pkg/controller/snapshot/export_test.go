@@ -1,4 +1,0 @@
-package snapshot
-
-// ContentDigest is for tests.
-var ContentDigest = contentDigest
