@@ -4,7 +4,9 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 )
 
 // Property types that the lifecycle understands (docs/glossary.md).
@@ -128,4 +130,19 @@ func (c Channel) Entry(bundle string) (Entry, bool) {
 		}
 	}
 	return Entry{}, false
+}
+
+// Members returns the entries of all channels of a package, in the order of
+// channel and bundle names.
+func Members(p Package) []Member {
+	var all []Member
+	for _, c := range p.Channels {
+		for _, e := range c.Entries {
+			all = append(all, Member{Package: p.Name, Channel: c.Name, Entry: e})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Name, b.Name))
+	})
+	return all
 }

@@ -77,3 +77,16 @@ func (s storeSource) packageItems(ctx context.Context, name string, yield func(I
 	}
 	return yield(Item{Package: &pkg}, nil)
 }
+
+// Catalog is a source that is in memory.
+type Catalog []Item
+
+func (c Catalog) Items(context.Context) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for _, item := range c {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
