@@ -1,0 +1,91 @@
+package kube
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// CRD reads a CustomResourceDefinition. It returns nil if there is none.
+func (c *Cluster) CRD(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	err := c.client.Get(ctx, client.ObjectKey{Name: name}, crd)
+	if isAbsent(err) {
+		return nil, nil //nolint:nilnil // an absent object is an answer
+	}
+	if err != nil {
+		return nil, Classify(err, fmt.Sprintf("read CustomResourceDefinition %q", name))
+	}
+	return crd, nil
+}
+
+// CreateCRD creates crd. A plan that was faster is an error of kind
+// failure.Conflict.
+func (c *Cluster) CreateCRD(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) error {
+	return Classify(c.client.Create(ctx, crd, client.FieldOwner(FieldManager)), fmt.Sprintf("create CustomResourceDefinition %q", crd.Name))
+}
+
+// UpdateCRD replaces a CustomResourceDefinition that was read before; its
+// resourceVersion keeps two writers apart.
+func (c *Cluster) UpdateCRD(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) error {
+	return Classify(c.client.Update(ctx, crd, client.FieldOwner(FieldManager)), fmt.Sprintf("update CustomResourceDefinition %q", crd.Name))
+}
+
+// AnnotateCRD sets labels and annotations and nothing else, so that plans
+// which share a CustomResourceDefinition do not meet.
+func (c *Cluster) AnnotateCRD(ctx context.Context, name string, labels, annotations map[string]string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels, "annotations": annotations}})
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	crd := &metav1.PartialObjectMetadata{}
+	crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+	crd.Name = name
+	err = c.client.Patch(ctx, crd, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(FieldManager))
+	return Classify(err, fmt.Sprintf("annotate CustomResourceDefinition %q", name))
+}
+
+// LockCRD keeps other plans of this process from changing a
+// CustomResourceDefinition until unlock is called.
+func (c *Cluster) LockCRD(name string) (unlock func()) { return c.locks.lock("crd/" + name) }
+
+// listPage is how many custom resources are held in memory at once.
+const listPage = 100
+
+// EachResource calls f for every object of a kind, in all namespaces, until f
+// returns an error.
+func (c *Cluster) EachResource(ctx context.Context, gvk schema.GroupVersionKind, f func(*unstructured.Unstructured) error) error {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	for {
+		err := c.client.List(ctx, list, client.Limit(listPage), client.Continue(list.GetContinue()))
+		if isAbsent(err) {
+			return nil
+		}
+		if err != nil {
+			return Classify(err, "list "+gvk.Kind)
+		}
+		for i := range list.Items {
+			if err := f(&list.Items[i]); err != nil {
+				return err
+			}
+		}
+		if list.GetContinue() == "" {
+			return nil
+		}
+	}
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
