@@ -5,7 +5,11 @@
 package resolver
 
 import (
+	"cmp"
+	"reflect"
+
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/resolver/constraint"
 )
 
 // CatalogRef names a catalog of a cluster. The zero value means any catalog.
@@ -72,6 +76,14 @@ type Catalog struct {
 type Offer struct {
 	Package registry.Package
 	Bundles []registry.Bundle
+
+	// facts are the properties of the bundles, read; nil: read when needed.
+	facts map[string]*constraint.Facts
+}
+
+// Equal reports whether two offers say the same.
+func (o Offer) Equal(other Offer) bool {
+	return reflect.DeepEqual(o.Package, other.Package) && reflect.DeepEqual(o.Bundles, other.Bundles)
 }
 
 // Cluster is what the cluster itself provides.
@@ -91,6 +103,10 @@ type TakenAPI struct {
 type Limits struct {
 	Entries int // bundles under consideration; default 20,000
 	Solves  int // questions to the solver; default 20,000
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{Entries: cmp.Or(l.Entries, 20_000), Solves: cmp.Or(l.Solves, 20_000)}
 }
 
 // Solution holds the answer of every component, in a stable order.

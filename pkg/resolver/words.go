@@ -60,3 +60,11 @@ func editDistance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// anyOf joins alternatives and says how many more there are.
+func anyOf(items []string) string {
+	if len(items) <= listed {
+		return joinOr(items, "or")
+	}
+	return fmt.Sprintf("%s or %d more", strings.Join(items[:listed], ", "), len(items)-listed)
+}

@@ -6,6 +6,7 @@ import (
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/resolver/constraint"
 )
 
 // world is a Problem in the order in which decisions are made, with an index.
@@ -17,6 +18,8 @@ type world struct {
 	installed []*entry // sorted by name
 	wants     []*want  // those with something installed first, then by name
 	entries   map[entryKey]*entry
+	providers map[string][]*entry // by requirement and the catalog that asks
+	apis      map[registry.GVK][]*offer
 }
 
 // catalog is a Catalog with its offers by package name.
@@ -44,6 +47,28 @@ type entry struct {
 	bundle    *registry.Bundle
 	offer     *offer     // nil if it is installed
 	installed *Installed // nil if it is offered
+	known     *constraint.Facts
+	needs     []*need // nil until the entry is reached
+	reached   bool
+}
+
+// facts reads the properties of the bundle once.
+func (e *entry) facts() *constraint.Facts {
+	if e.known == nil {
+		e.known = e.offer.knownFacts(e.bundle.Name)
+	}
+	if e.known == nil {
+		e.known = constraint.Read(e.bundle)
+	}
+	return e.known
+}
+
+// id names the entry as the existing resolver does.
+func (e *entry) id(w *world, channel string) string {
+	if e.installed != nil {
+		return "@existing/" + w.namespace + "//" + e.bundle.Name
+	}
+	return e.offer.catalog.Ref.String() + "/" + channel + "/" + e.bundle.Name
 }
 
 type entryKey struct {
@@ -71,7 +96,8 @@ func newWorld(p Problem) (*world, error) {
 	if err := validate(p); err != nil {
 		return nil, err
 	}
-	w := &world{namespace: p.Namespace, cluster: p.Cluster, limits: p.Limits, entries: map[entryKey]*entry{}}
+	w := &world{namespace: p.Namespace, cluster: p.Cluster, limits: p.Limits.withDefaults(),
+		entries: map[entryKey]*entry{}, providers: map[string][]*entry{}}
 	for i := range p.Catalogs {
 		w.catalogs = append(w.catalogs, newCatalog(p.Catalogs[i]))
 	}
@@ -86,6 +112,9 @@ func newWorld(p Problem) (*world, error) {
 	for _, s := range p.Subscriptions {
 		w.wants = append(w.wants, &want{Subscription: s, current: w.installedNamed(s.Installed)})
 	}
+	slices.SortFunc(w.wants, func(a, b *want) int { return cmp.Compare(a.Name, b.Name) })
+	w.adopt()
+	w.retire(p.FailForward)
 	slices.SortFunc(w.wants, compareWants)
 	return w, nil
 }
@@ -193,6 +222,14 @@ func (o *offer) bundle(name string) *registry.Bundle {
 		}
 	}
 	return o.bundles[name]
+}
+
+// knownFacts returns the facts that came with the offer, nil if none did.
+func (o *offer) knownFacts(name string) *constraint.Facts {
+	if o == nil {
+		return nil
+	}
+	return o.facts[name]
 }
 
 func (o *offer) version(name string) string {

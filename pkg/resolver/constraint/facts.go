@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"chandler.dev/olm/pkg/registry"
 )
@@ -22,8 +23,7 @@ type Facts struct {
 	// Deprecated says that the bundle must not be chosen any more.
 	Deprecated bool
 	MinKube    string // the oldest Kubernetes that it runs on; empty if any
-	// Requires are its requirements, without repetition, in the order of its
-	// properties.
+	// Requires are its requirements, without repetition, sorted by text.
 	Requires []Predicate
 	// Unreadable is why a requirement cannot be understood; nil if all can.
 	Unreadable error
@@ -44,6 +44,7 @@ func Read(b *registry.Bundle) *Facts {
 	for _, p := range b.Properties {
 		f.read(p)
 	}
+	slices.SortFunc(f.Requires, func(a, b Predicate) int { return strings.Compare(a.String(), b.String()) })
 	return f
 }
 
@@ -54,7 +55,7 @@ func (f *Facts) read(p registry.Property) {
 			f.Packages = append(f.Packages, id)
 		}
 	case registry.PropertyGVK:
-		if api, err := readGVK(p.Value); err == nil && !slices.Contains(f.APIs, api) {
+		if api, err := ReadGVK(p.Value); err == nil && !slices.Contains(f.APIs, api) {
 			f.APIs = append(f.APIs, api)
 		}
 	case registry.PropertyLabel:
@@ -95,9 +96,9 @@ func (f *Facts) PackageNames() []string {
 	return slices.Compact(names)
 }
 
-// readGVK reads {"group":…,"kind":…,"version":…}. Stores keep values compact
+// ReadGVK reads the value of an olm.gvk property. Stores keep values compact
 // with sorted keys, so nearly all are read without a JSON parser.
-func readGVK(raw []byte) (registry.GVK, error) {
+func ReadGVK(raw []byte) (registry.GVK, error) {
 	if v, ok := plainStrings(raw, "group", "kind", "version"); ok {
 		return registry.GVK{Group: v[0], Kind: v[1], Version: v[2]}, nil
 	}
@@ -143,14 +144,52 @@ func plainStrings(raw []byte, keys ...string) ([3]string, bool) {
 }
 
 // stringField returns a string field of an object; empty if there is none. The
-// object can be large, so it is parsed only if the key occurs at all.
+// object can be large, so it is scanned and not parsed.
 func stringField(raw []byte, key string) string {
 	if !bytes.Contains(raw, []byte(`"`+key+`"`)) {
 		return ""
 	}
-	var fields map[string]json.RawMessage
+	depth := 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			end := stringEnd(raw, i)
+			if depth == 1 && string(raw[i+1:end]) == key {
+				return valueAfter(raw[min(end+1, len(raw)):])
+			}
+			i = end
+		}
+	}
+	return ""
+}
+
+// stringEnd returns the position of the quote that ends the string that starts
+// at i, or the end of the input.
+func stringEnd(raw []byte, i int) int {
+	for j := i + 1; j < len(raw); j++ {
+		switch raw[j] {
+		case '\\':
+			j++
+		case '"':
+			return j
+		}
+	}
+	return len(raw)
+}
+
+// valueAfter reads the string after a key; empty if it is none.
+func valueAfter(raw []byte) string {
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte(":"))
+	rest = bytes.TrimLeft(rest, " \t\r\n")
+	if !ok || len(rest) == 0 || rest[0] != '"' {
+		return ""
+	}
 	var value string
-	if json.Unmarshal(raw, &fields) != nil || json.Unmarshal(fields[key], &value) != nil {
+	if json.Unmarshal(rest[:min(stringEnd(rest, 0)+1, len(rest))], &value) != nil {
 		return ""
 	}
 	return value

@@ -120,10 +120,14 @@ func (p compound) Keys() Keys {
 
 func (p compound) Subject() string { return p.String() }
 
+// String puts in brackets what could be read in two ways.
 func (p compound) String() string {
 	texts := make([]string, len(p.parts))
 	for i, part := range p.parts {
 		texts[i] = part.String()
+		if inner, ok := part.(compound); ok && inner.kind != p.kind && (inner.kind == "any" || p.kind != "all") {
+			texts[i] = "(" + texts[i] + ")"
+		}
 	}
 	switch p.kind {
 	case "all":
@@ -149,7 +153,7 @@ func (p explained) String() string {
 func parse(p registry.Property) (Predicate, error) {
 	switch p.Type {
 	case registry.PropertyGVKRequired:
-		api, err := readGVK(p.Value)
+		api, err := ReadGVK(p.Value)
 		return gvkPredicate{api}, err
 	case registry.PropertyPackageRequired:
 		var v packageValue

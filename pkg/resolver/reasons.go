@@ -1,0 +1,222 @@
+package resolver
+
+import (
+	"fmt"
+	"slices"
+
+	"chandler.dev/olm/pkg/resolver/constraint"
+	"chandler.dev/olm/pkg/resolver/solver"
+)
+
+// unsolvable tells a core as reasons, and finds who is to blame: the wants in
+// it that have nothing yet, or all wants in it if there is no such one. What
+// runs is not held up by what somebody would like to add.
+func (f *formula) unsolvable(core []solver.Group) answered {
+	x := answered{neighbors: names(f.g.wants)}
+	var reasons []Reason
+	var wants, newcomers []*want
+	for _, g := range core {
+		k := f.facts[g]
+		x.facts = append(x.facts, k)
+		reasons = append(reasons, f.reason(k))
+		if k.kind != factWanted {
+			continue
+		}
+		wants = append(wants, k.want)
+		if k.want.current == nil {
+			newcomers = append(newcomers, k.want)
+		}
+	}
+	switch {
+	case len(newcomers) > 0:
+		x.wants = newcomers
+	case len(wants) > 0:
+		x.wants = wants
+	default:
+		x.wants = f.g.wants
+	}
+	x.component = Component{Subscriptions: names(x.wants), Unsolvable: &Unsolvable{Reasons: sorted(reasons)}}
+	return x
+}
+
+// reason says a fact in the words of the existing resolver where it has them.
+func (f *formula) reason(k fact) Reason {
+	switch k.kind {
+	case factWanted:
+		return Reason{Subscription: k.want.Name, Text: fmt.Sprintf("subscription %s exists", k.want.Name)}
+	case factCandidates:
+		return f.candidatesReason(k.want)
+	case factReplaces:
+		return Reason{Subscription: k.want.Name, Text: fmt.Sprintf("an upgrade of subscription %s replaces %s", k.want.Name, k.entries[0].bundle.Name)}
+	case factFixed:
+		return f.fixedReason(k.entries[0])
+	case factNeed:
+		return f.needReason(k)
+	case factOnePackage:
+		return Reason{
+			Text:    fmt.Sprintf("%s originate from package %s", f.ids(k.entries), k.pkg),
+			Details: []string{"there can be only one operator from package " + k.pkg},
+		}
+	case factOneProvider:
+		api := apiText(k)
+		return Reason{
+			Text:    fmt.Sprintf("%s provide %s", f.ids(k.entries), api),
+			Details: []string{"there can be only one provider of " + api},
+		}
+	default:
+		return f.flawReason(k)
+	}
+}
+
+func apiText(k fact) string {
+	return fmt.Sprintf("%s (%s/%s)", k.api.Kind, k.api.Group, k.api.Version)
+}
+
+func (f *formula) candidatesReason(s *want) Reason {
+	ids := make([]string, len(s.candidates))
+	for i, c := range s.candidates {
+		ids[i] = c.id(f.w, c.channel)
+	}
+	if len(ids) == 1 {
+		return Reason{Subscription: s.Name, Text: fmt.Sprintf("subscription %s requires %s", s.Name, ids[0])}
+	}
+	return Reason{Subscription: s.Name, Text: fmt.Sprintf("subscription %s requires at least one of %s", s.Name, anyOf(ids))}
+}
+
+// fixedReason says why an installed bundle stays.
+func (f *formula) fixedReason(e *entry) Reason {
+	for _, s := range f.w.wants {
+		if s.current == e {
+			return Reason{
+				Subscription: s.Name,
+				Text:         fmt.Sprintf("clusterserviceversion %s exists and subscription %s cannot change it now", e.bundle.Name, s.Name),
+			}
+		}
+	}
+	return Reason{
+		Text: fmt.Sprintf("clusterserviceversion %s exists and is not referenced by a subscription", e.bundle.Name),
+		Cure: fmt.Sprintf("subscribe to the package of %s, or delete it", e.bundle.Name),
+	}
+}
+
+func (f *formula) needReason(k fact) Reason {
+	n := k.needs[0]
+	texts := map[string]bool{}
+	for _, other := range k.needs {
+		texts[other.predicate.String()] = true
+	}
+	what := n.predicate.String()
+	if len(texts) > 1 {
+		what = n.predicate.Subject() + " and with version in a range of its own"
+	}
+	r := Reason{Text: fmt.Sprintf("%s an operator %s", requires(k.entries), what)}
+	var ids []string
+	for _, other := range k.needs {
+		for _, o := range other.options {
+			if id := f.id(o); !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		r.Details = []string{"no catalog offers one"}
+		r.Cure = "add a catalog with an operator " + what
+		for _, c := range f.w.catalogs {
+			if c.Unavailable != "" {
+				r.Details = append(r.Details, fmt.Sprintf("catalog %s is unavailable: %s", c.Ref, c.Unavailable))
+			}
+		}
+		r.Details = append(r.Details, f.nearMisses(n.predicate)...)
+		return r
+	}
+	r.Details = []string{"there is " + anyOf(ids)}
+	return r
+}
+
+// nearMisses names the bundles that a requirement looked at in vain.
+func (f *formula) nearMisses(p constraint.Predicate) []string {
+	keys := p.Keys()
+	if keys.Anywhere {
+		return nil
+	}
+	var details []string
+	for _, c := range f.w.catalogs {
+		for _, name := range keys.Packages {
+			if o, ok := c.offers[name]; ok {
+				var versions []string
+				for i := range o.Bundles {
+					versions = append(versions, o.Bundles[i].Version)
+				}
+				slices.SortFunc(versions, func(a, b string) int { return compareVersions(b, a) })
+				details = append(details, fmt.Sprintf("catalog %s offers package %s in versions %s", c.Ref, name, list(versions)))
+			}
+		}
+	}
+	return details
+}
+
+func (f *formula) flawReason(k fact) Reason {
+	ids := f.ids(k.entries)
+	switch k.kind {
+	case factDeprecated:
+		return Reason{Text: fmt.Sprintf("bundle %s deprecated", isAre(ids, k.entries))}
+	case factKube:
+		return Reason{
+			Text: fmt.Sprintf("bundle %s made for Kubernetes %s or newer and the cluster has %s", isAre(ids, k.entries), k.detail, f.w.cluster.KubeVersion),
+			Cure: fmt.Sprintf("upgrade the cluster to Kubernetes %s", k.detail),
+		}
+	case factTaken:
+		return Reason{
+			Text: fmt.Sprintf("bundle %s not allowed to bring %s, which %s provides", isAre(ids, k.entries), apiText(k), k.detail),
+			Cure: fmt.Sprintf("remove %s from %s", apiText(k), k.detail),
+		}
+	default:
+		return Reason{
+			Text: fmt.Sprintf("bundle %s not usable because of a constraint that cannot be read: %s", isAre(ids, k.entries), k.detail),
+			Cure: "have the catalog corrected",
+		}
+	}
+}
+
+func isAre(ids string, entries []*entry) string {
+	if len(entries) == 1 {
+		return ids + " is"
+	}
+	return ids + " are"
+}
+
+// requires begins the sentence about what bundles need.
+func requires(entries []*entry) string {
+	var names []string
+	for _, e := range entries {
+		if !slices.Contains(names, e.bundle.Name) {
+			names = append(names, e.bundle.Name)
+		}
+	}
+	if len(names) == 1 {
+		return "bundle " + names[0] + " requires"
+	}
+	return "bundles " + list(names) + " require"
+}
+
+func (f *formula) id(e *entry) string {
+	if e.installed != nil {
+		return e.id(f.w, "")
+	}
+	for _, s := range f.g.wants {
+		for _, c := range s.candidates {
+			if c.entry == e {
+				return e.id(f.w, c.channel)
+			}
+		}
+	}
+	return e.id(f.w, e.route("").channel.Name)
+}
+
+func (f *formula) ids(entries []*entry) string {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = f.id(e)
+	}
+	return list(ids)
+}
