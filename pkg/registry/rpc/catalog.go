@@ -49,6 +49,8 @@ func (s *catalog) Watch(_ *registryv1.WatchRequest, stream grpc.ServerStreamingS
 		select {
 		case <-ctx.Done():
 			return toStatus(ctx.Err())
+		case <-s.hosts.draining:
+			return status.Error(codes.Unavailable, "the catalog shuts down")
 		case <-changed:
 		}
 	}

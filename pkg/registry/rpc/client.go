@@ -20,6 +20,10 @@ import (
 	registryv1 "chandler.dev/olm/proto/chandler/registry/v1"
 )
 
+// maxMessage is the largest bundle that a Client accepts. The default of gRPC,
+// 4 MiB, is less than what real bundles have.
+const maxMessage = 64 << 20
+
 // Client is a store behind a connection: any server of package api, old ones
 // included. It reads the list of bundles once, when it is first needed, and
 // answers from that list; only content is fetched when it is asked for. To see
@@ -125,7 +129,7 @@ func (c *Client) Bundle(ctx context.Context, pkg, name string) (registry.Bundle,
 	}
 	for _, ch := range p.Channels {
 		if _, ok := ch.Entry(name); ok {
-			msg, err := c.registry.GetBundle(ctx, &api.GetBundleRequest{PkgName: pkg, ChannelName: ch.Name, CsvName: name})
+			msg, err := c.registry.GetBundle(ctx, &api.GetBundleRequest{PkgName: pkg, ChannelName: ch.Name, CsvName: name}, grpc.MaxCallRecvMsgSize(maxMessage))
 			if err != nil {
 				return registry.Bundle{}, fmt.Errorf("get bundle %q: %w", name, fromStatus(err))
 			}

@@ -20,8 +20,10 @@ import (
 // "<name>.<namespace>.svc:50051". A single catalog answers every call.
 // Hosts are safe for concurrent use.
 type Hosts struct {
-	mu     sync.Mutex
-	byName map[string]*host
+	mu       sync.Mutex
+	byName   map[string]*host
+	draining chan struct{} // closed by Drain
+	drain    sync.Once
 }
 
 // host is a name with the content that it serves now.
@@ -40,7 +42,13 @@ type content struct {
 }
 
 // NewHosts returns a server without catalogs.
-func NewHosts() *Hosts { return &Hosts{byName: map[string]*host{}} }
+func NewHosts() *Hosts {
+	return &Hosts{byName: map[string]*host{}, draining: make(chan struct{})}
+}
+
+// Drain ends the calls that would last as long as the server, so that it can
+// stop when the others are done.
+func (h *Hosts) Drain() { h.drain.Do(func() { close(h.draining) }) }
 
 // Swap serves a store under a name from the next call on. Calls that read the
 // store served before finish with it; then its release is called. release may

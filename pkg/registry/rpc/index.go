@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/wire"
@@ -93,7 +94,7 @@ func (c *Client) list(ctx context.Context, x *index) iter.Seq2[registry.Bundle, 
 	return func(yield func(registry.Bundle, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		stream, err := c.registry.ListBundles(ctx, &api.ListBundlesRequest{})
+		stream, err := c.registry.ListBundles(ctx, &api.ListBundlesRequest{}, grpc.MaxCallRecvMsgSize(maxMessage))
 		if err != nil {
 			yield(registry.Bundle{}, fromStatus(err))
 			return

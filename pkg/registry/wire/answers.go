@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"chandler.dev/olm/pkg/registry"
 	api "chandler.dev/olm/proto"
 )
@@ -49,20 +51,28 @@ type Address struct {
 	Package, Channel, Bundle string
 }
 
-// Encoded returns a message that consists of encoded parts, without decoding
-// them: sending it copies the bytes. Its fields cannot be read.
-func Encoded(parts ...[]byte) *api.Bundle {
-	n := 0
-	for _, p := range parts {
-		n += len(p)
-	}
-	all := make([]byte, 0, n)
-	for _, p := range parts {
-		all = append(all, p...)
-	}
+// Encoded returns a message that consists of encoded fields, without decoding
+// them: sending it copies the bytes, which nobody may change. Its fields
+// cannot be read.
+func Encoded(fields []byte) *api.Bundle {
 	msg := &api.Bundle{}
-	msg.ProtoReflect().SetUnknown(all)
+	msg.ProtoReflect().SetUnknown(fields)
 	return msg
+}
+
+// Numbers of the fields of a bundle that hold manifests.
+const (
+	csvJSONField = 4
+	objectField  = 5
+)
+
+// AppendSummary appends the encoded content fields of a bundle of which only a
+// summary is known.
+func AppendSummary(fields, csvJSON []byte) []byte {
+	fields = protowire.AppendTag(fields, csvJSONField, protowire.BytesType)
+	fields = protowire.AppendBytes(fields, csvJSON)
+	fields = protowire.AppendTag(fields, objectField, protowire.BytesType)
+	return protowire.AppendBytes(fields, csvJSON)
 }
 
 // ReplacementEntries returns the answer of GetChannelEntriesThatReplace: one

@@ -9,10 +9,8 @@ import (
 	api "chandler.dev/olm/proto"
 )
 
-// BundleOf reads a message of any server into a bundle without content. Old
-// servers send APIs and dependencies beside the properties; they become
-// properties here.
-func BundleOf(msg *api.Bundle) registry.Bundle {
+// Stored reads what Common made of a bundle.
+func Stored(msg *api.Bundle) registry.Bundle {
 	b := registry.Bundle{
 		Package:     msg.GetPackageName(),
 		Name:        msg.GetCsvName(),
@@ -21,7 +19,18 @@ func BundleOf(msg *api.Bundle) registry.Bundle {
 		Deprecation: msg.GetDeprecation().GetMessage(),
 	}
 	for _, p := range msg.GetProperties() {
-		b.Properties = append(b.Properties, registry.Property{Type: p.GetType(), Value: canonical([]byte(p.GetValue()))})
+		b.Properties = append(b.Properties, registry.Property{Type: p.GetType(), Value: json.RawMessage(p.GetValue())})
+	}
+	return b
+}
+
+// BundleOf reads a message of any server into a bundle without content. Old
+// servers send APIs and dependencies beside the properties; they become
+// properties here.
+func BundleOf(msg *api.Bundle) registry.Bundle {
+	b := Stored(msg)
+	for i := range b.Properties {
+		b.Properties[i].Value = canonical(b.Properties[i].Value)
 	}
 	known := func(kind string) bool {
 		return slices.ContainsFunc(b.Properties, func(p registry.Property) bool { return p.Type == kind })
@@ -33,16 +42,20 @@ func BundleOf(msg *api.Bundle) registry.Bundle {
 	if !known(registry.PropertyGVK) {
 		b.Properties = append(b.Properties, gvkProperties(registry.PropertyGVK, msg.GetProvidedApis())...)
 	}
+	said := Common(b).GetDependencies()
 	for _, d := range msg.GetDependencies() {
-		p := requirementOf(d)
-		if !slices.ContainsFunc(b.Properties, func(q registry.Property) bool { return p.Type == q.Type && bytes.Equal(p.Value, q.Value) }) {
-			b.Properties = append(b.Properties, p)
+		if !slices.ContainsFunc(said, func(s *api.Dependency) bool { return sameDependency(s, d) }) {
+			b.Properties = append(b.Properties, requirementOf(d))
 		}
 	}
 	if !known(registry.PropertyGVKRequired) {
 		b.Properties = append(b.Properties, gvkProperties(registry.PropertyGVKRequired, msg.GetRequiredApis())...)
 	}
 	return b
+}
+
+func sameDependency(a, b *api.Dependency) bool {
+	return a.GetType() == b.GetType() && bytes.Equal(canonical([]byte(a.GetValue())), canonical([]byte(b.GetValue())))
 }
 
 // ContentOf reads the manifests of a message. A summary of a bundle whose

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/blang/semver/v4"
 
@@ -54,7 +56,7 @@ type csvSpec struct {
 	CustomResourceDefinitions json.RawMessage `json:"customresourcedefinitions"`
 	Description               string          `json:"description,omitempty"`
 	DisplayName               string          `json:"displayName"`
-	Icon                      []csvIcon       `json:"icon,omitempty"`
+	Icon                      any             `json:"icon,omitempty"`
 	Install                   csvInstall      `json:"install"`
 	InstallModes              json.RawMessage `json:"installModes,omitempty"`
 	Keywords                  json.RawMessage `json:"keywords,omitempty"`
@@ -85,35 +87,97 @@ type csvInstall struct {
 	} `json:"spec"`
 }
 
-// Summary returns the ClusterServiceVersion, as JSON, of a bundle of which
-// only the metadata is known.
-func Summary(pkg registry.Package, b registry.Bundle) ([]byte, error) {
+// Template is a Summary without what its package says: the description, if the
+// bundle has none of its own, and the icon.
+type Template struct {
+	CSV           []byte
+	DescriptionAt int // where the description goes; 0 if the bundle has its own
+	IconAt        int // where the icon goes
+}
+
+// NewTemplate makes the template of a bundle of which only the metadata is known.
+func NewTemplate(b registry.Bundle) (Template, error) {
 	var m metadata
 	if err := json.Unmarshal(b.Content.Metadata, &m); err != nil {
-		return nil, fmt.Errorf("bundle %q: read its olm.csv.metadata: %w", b.Name, err)
+		return Template{}, fmt.Errorf("bundle %q: read its olm.csv.metadata: %w", b.Name, err)
 	}
+	// No text contains its own checksum, so the mark is found only where it was put.
+	mark := fmt.Sprintf("%x", sha256.Sum256(b.Content.Metadata))
 	out := csv{APIVersion: csvAPIVersion, Kind: csvKind, Metadata: csvMeta{Name: b.Name, Annotations: m.Annotations, Labels: m.Labels}}
 	out.Spec = csvSpec{
 		APIServiceDefinitions: orEmpty(m.APIServiceDefinitions), CustomResourceDefinitions: orEmpty(m.CustomResourceDefinitions),
 		Description: m.Description, DisplayName: m.DisplayName, InstallModes: m.InstallModes, Keywords: m.Keywords,
 		Links: m.Links, Maintainers: m.Maintainers, Maturity: m.Maturity, MinKubeVersion: m.MinKubeVersion,
-		NativeAPIs: m.NativeAPIs, Provider: m.Provider, Version: b.Version,
+		NativeAPIs: m.NativeAPIs, Provider: m.Provider, Version: b.Version, Icon: []string{mark},
 	}
 	if v, err := semver.Parse(b.Version); err == nil {
 		out.Spec.Version = v.String()
 	}
-	if out.Spec.Description == "" {
-		out.Spec.Description = pkg.Description
-	}
-	if pkg.Icon != nil {
-		out.Spec.Icon = []csvIcon{{Data: pkg.Icon.Data, MediaType: pkg.Icon.MediaType}}
+	if m.Description == "" {
+		out.Spec.Description = mark
 	}
 	for _, image := range b.RelatedImages {
 		out.Spec.RelatedImages = append(out.Spec.RelatedImages, csvImage(image))
 	}
 	out.Spec.Install.Strategy = "deployment"
-	return []byte(compact(out)), nil
+	t := Template{CSV: []byte(compact(out))}
+	if m.Description == "" {
+		t.DescriptionAt = t.cut(`"description":"` + mark + `",`)
+	}
+	t.IconAt = t.cut(`"icon":["` + mark + `"],`)
+	return t, nil
 }
+
+// cut removes what stands for a field and returns where it was.
+func (t *Template) cut(field string) int {
+	at := bytes.Index(t.CSV, []byte(field))
+	t.CSV = append(t.CSV[:at], t.CSV[at+len(field):]...)
+	return at
+}
+
+// Fill returns the ClusterServiceVersion with the fields that PackageFields made.
+func (t Template) Fill(f Fields) []byte {
+	all := make([]byte, 0, len(t.CSV)+len(f.Description)+len(f.Icon))
+	if t.DescriptionAt == 0 {
+		f.Description = nil
+	}
+	all = append(all, t.CSV[:t.DescriptionAt]...)
+	all = append(all, f.Description...)
+	all = append(all, t.CSV[t.DescriptionAt:t.IconAt]...)
+	all = append(all, f.Icon...)
+	return append(all, t.CSV[t.IconAt:]...)
+}
+
+// Fields are the fields of a package, as JSON with a comma behind, that go
+// into the templates of its bundles. They are empty if the package has none.
+type Fields struct {
+	Description, Icon []byte
+}
+
+// FieldsOf returns the fields of a package.
+func FieldsOf(p registry.Package) Fields {
+	var f Fields
+	if p.Description != "" {
+		f.Description = []byte(`"description":` + compact(p.Description) + ",")
+	}
+	if p.Icon != nil {
+		f.Icon = []byte(`"icon":` + compact([]csvIcon{{Data: p.Icon.Data, MediaType: p.Icon.MediaType}}) + ",")
+	}
+	return f
+}
+
+// Summary returns the ClusterServiceVersion, as JSON, of a bundle of which
+// only the metadata is known.
+func Summary(pkg registry.Package, b registry.Bundle) ([]byte, error) {
+	t, err := NewTemplate(b)
+	if err != nil {
+		return nil, err
+	}
+	return t.Fill(FieldsOf(pkg)), nil
+}
+
+// MetadataOf returns the metadata that the summary of a bundle was made of.
+func (t Template) MetadataOf() json.RawMessage { return metadataOf(t.CSV) }
 
 // metadataOf returns the metadata that a summary was made of, nil if the
 // ClusterServiceVersion is a whole one.
@@ -141,4 +205,21 @@ func orEmpty(raw json.RawMessage) json.RawMessage {
 		return json.RawMessage("{}")
 	}
 	return raw
+}
+
+// Describe sets the description and the icon of a package from its fields.
+func (f Fields) Describe(p *registry.Package) error {
+	joined := bytes.TrimSuffix(slices.Concat([]byte("{"), f.Description, f.Icon), []byte(","))
+	var v struct {
+		Description string
+		Icon        []csvIcon
+	}
+	if err := json.Unmarshal(append(joined, '}'), &v); err != nil {
+		return err
+	}
+	p.Description = v.Description
+	if len(v.Icon) == 1 {
+		p.Icon = &registry.Icon{Data: v.Icon[0].Data, MediaType: v.Icon[0].MediaType}
+	}
+	return nil
 }

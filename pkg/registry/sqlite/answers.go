@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/wire"
+	api "chandler.dev/olm/proto"
+)
+
+const (
+	packageAnswerQuery = `SELECT answer FROM package WHERE name = ?`
+
+	bundleAnswerQuery = `SELECT e.place, b.common_z, b.kind, b.content_z, p.description, p.icon
+		FROM entry e JOIN bundle b ON b.id = e.bundle JOIN package p ON p.name = e.package
+		WHERE e.package = ? AND e.channel = ? AND e.name = ?`
+
+	latestQuery = `SELECT l.package, l.channel, c.head, e.replaces, e.skip_range, l.skips
+		FROM latest l
+		JOIN channel c ON c.package = l.package AND c.name = l.channel
+		JOIN entry e ON e.package = l.package AND e.channel = l.channel AND e.name = c.head
+		WHERE l.api = ? ORDER BY l.package, l.channel`
+
+	providersQuery = `SELECT e.package, e.channel, e.name, e.replaces, e.skip_range, e.skips
+		FROM provider p JOIN channel c ON c.package = p.package
+		JOIN entry e ON e.package = p.package AND e.channel = c.name AND e.name = p.bundle
+		WHERE p.api = ? ORDER BY e.package, e.channel, e.name`
+
+	upgradingQuery = `SELECT e.package, e.channel, e.name, e.replaces, e.skip_range, e.skips
+		FROM edge g JOIN entry e ON e.package = g.package AND e.channel = g.channel AND e.name = g.name
+		WHERE g.older = ? ORDER BY e.package, e.channel, e.name`
+)
+
+// point returns a context for a read that is over before anybody could cancel
+// it; the driver spends a goroutine on every read that can be cancelled.
+func point(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
+func (s *Store) PackageAnswer(ctx context.Context, name string) (*api.Package, error) {
+	var answer []byte
+	err := s.packageAnswer.QueryRowContext(point(ctx), name).Scan(&answer)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, wire.NoPackage(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	msg := &api.Package{}
+	return msg, proto.Unmarshal(answer, msg)
+}
+
+func (s *Store) BundleAnswer(ctx context.Context, at wire.Address) (*api.Bundle, error) {
+	rows, err := s.bundleAnswer.QueryContext(point(ctx), at.Package, at.Channel, at.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err reports it
+	if !rows.Next() {
+		return nil, errors.Join(rows.Err(), s.missing(ctx, at))
+	}
+	var (
+		place, common, content, description, icon sql.RawBytes
+		kind                                      contentKind
+	)
+	if err := rows.Scan(&place, &common, &kind, &content, &description, &icon); err != nil {
+		return nil, err
+	}
+	fields, err := expand(append(make([]byte, 0, 8<<10), place...), common)
+	if err != nil {
+		return nil, err
+	}
+	fields, err = appendContent(fields, kind, content, wire.Fields{Description: description, Icon: icon})
+	if err != nil {
+		return nil, err
+	}
+	return wire.Encoded(fields), rows.Err()
+}
+
+// appendContent appends the encoded content fields of a bundle.
+func appendContent(fields []byte, kind contentKind, z []byte, pkg wire.Fields) ([]byte, error) {
+	switch kind {
+	case messageContent:
+		return expand(fields, z)
+	case templateContent, bothContent:
+		data, err := expand(nil, z)
+		if err != nil {
+			return nil, err
+		}
+		t, _, err := decodeTemplate(data)
+		if err != nil {
+			return nil, err
+		}
+		return wire.AppendSummary(fields, t.Fill(pkg)), nil
+	case noContent:
+	}
+	return fields, nil
+}
+
+// missing says what of an address the catalog does not have.
+func (s *Store) missing(ctx context.Context, at wire.Address) error {
+	p, err := s.Package(ctx, at.Package)
+	if err != nil {
+		return err
+	}
+	_, err = wire.EntryAt(p, at)
+	if err == nil {
+		err = failure.New(failure.NotFound, "package %q has no bundle %q", at.Package, at.Bundle)
+	}
+	return err
+}
+
+func (s *Store) Upgrading(ctx context.Context, bundle string) ([]registry.Member, error) {
+	return collect(ctx, s.db, scanMember, upgradingQuery, bundle)
+}
+
+func (s *Store) Providers(ctx context.Context, gvk registry.GVK) ([]registry.Member, error) {
+	return collect(ctx, s.db, scanMember, providersQuery, apiKey(gvk))
+}
+
+func (s *Store) Latest(ctx context.Context, gvk registry.GVK) ([]registry.Member, error) {
+	rows, err := s.latest.QueryContext(point(ctx), apiKey(gvk))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err reports it
+	var all []registry.Member
+	for rows.Next() {
+		m, err := scanMember(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, rows.Err()
+}
+
+func (s *Store) Replacement(ctx context.Context, at wire.Address) (string, error) {
+	names, err := collect(ctx, s.db, scanString,
+		`SELECT name FROM edge WHERE older = ? AND package = ? AND channel = ? ORDER BY rank LIMIT 1`, at.Bundle, at.Package, at.Channel)
+	if err != nil {
+		return "", err
+	}
+	if len(names) == 1 {
+		return names[0], nil
+	}
+	p, err := s.Package(ctx, at.Package)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := p.Channel(at.Channel); !ok {
+		return "", wire.NoChannel(at)
+	}
+	return "", nil
+}
+
+func scanMember(rows *sql.Rows) (registry.Member, error) {
+	var (
+		m     registry.Member
+		skips *string
+	)
+	if err := rows.Scan(&m.Package, &m.Channel, &m.Name, &m.Replaces, &m.SkipRange, &skips); err != nil {
+		return m, err
+	}
+	var err error
+	m.Skips, err = listOf[string](skips)
+	return m, err
+}

@@ -1,0 +1,253 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/wire"
+)
+
+// Create writes the catalog of a source to a new file at path, in one pass and
+// without holding the catalog in memory. The file appears when it is complete;
+// if anything fails, what was at path stays. The same items in the same order
+// give the same bytes. The source is not validated: see registry.Validated.
+func Create(ctx context.Context, path string, src registry.Source) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if errors.Is(err, os.ErrNotExist) {
+		return failure.New(failure.NotFound, "no directory %q for the catalog file", filepath.Dir(path)).WithHint("create it")
+	}
+	if err != nil {
+		return err
+	}
+	tmp := f.Name()
+	defer func() { _ = os.Remove(tmp) }()
+	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	if err := write(ctx, tmp, src); err != nil {
+		return err
+	}
+	if err := seal(tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+func write(ctx context.Context, path string, src registry.Source) (err error) {
+	dsn, err := dataSource(path, "_journal_mode=OFF&_synchronous=OFF&_locking_mode=EXCLUSIVE&_cache_size=-8192")
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	for _, statement := range []string{pragma("application_id", applicationID), pragma("user_version", schemaVersion), schema} {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // a no-op after Commit
+	w, err := newWriter(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := w.all(ctx, src); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// writer fills the tables. Bundles are written as they come, everything that
+// needs the whole catalog at the end.
+type writer struct {
+	tx           *sql.Tx
+	statements   map[string]*sql.Stmt
+	digest       *registry.Digester
+	packages     []registry.Package // small: names and edges
+	ids          map[wire.Address]int64
+	inline       map[int64]bool // bundles whose content is listed
+	apis         map[int64][]string
+	deprecations map[wire.Address]string
+	blobs        map[[3]string]int
+}
+
+func newWriter(ctx context.Context, tx *sql.Tx) (*writer, error) {
+	w := &writer{
+		tx: tx, statements: map[string]*sql.Stmt{}, digest: registry.NewDigester(),
+		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, apis: map[int64][]string{},
+		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{},
+	}
+	// The seal comes first, so that it is near the start of the file.
+	return w, w.exec(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)`, "seal", append([]byte(sealMark), make([]byte, sealLength)...))
+}
+
+// exec runs a statement that is prepared once.
+func (w *writer) exec(ctx context.Context, query string, args ...any) error {
+	stmt, ok := w.statements[query]
+	if !ok {
+		var err error
+		if stmt, err = w.tx.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+		w.statements[query] = stmt
+	}
+	_, err := stmt.ExecContext(ctx, args...)
+	return err
+}
+
+// row is an item in the form in which it is kept.
+type row struct {
+	registry.Item
+
+	sum             registry.Sum
+	common, content []byte // compressed
+	kind            contentKind
+	apis            []string
+	err             error
+}
+
+// all reads the source, encodes its items on all cores and writes them in order.
+func (w *writer) all(ctx context.Context, src registry.Source) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	workers := runtime.GOMAXPROCS(0)
+	jobs := make(chan chan row, 2*workers)
+	slots := make(chan struct{}, workers)
+	group.Go(func() error {
+		defer close(jobs)
+		return read(groupCtx, src, jobs, slots)
+	})
+	group.Go(func() error {
+		for job := range jobs {
+			if err := w.item(groupCtx, <-job); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return w.finish(ctx)
+}
+
+// read starts the encoding of every item, at most as many at a time as there
+// are slots, and sends where each will be ready, in order.
+func read(ctx context.Context, src registry.Source, jobs chan<- chan row, slots chan struct{}) error {
+	for item, err := range src.Items(ctx) {
+		if err != nil {
+			return err
+		}
+		job := make(chan row, 1)
+		select {
+		case jobs <- job:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		slots <- struct{}{}
+		go func() {
+			job <- encode(item)
+			<-slots
+		}()
+	}
+	return nil
+}
+
+func encode(item registry.Item) row {
+	r := row{Item: item, sum: registry.SumOf(item)}
+	if item.Bundle == nil {
+		return r
+	}
+	b := *item.Bundle
+	common, err := proto.MarshalOptions{Deterministic: true}.Marshal(wire.Common(b))
+	if err != nil {
+		r.err = err
+		return r
+	}
+	r.common = compress(common)
+	var content []byte
+	if r.kind, content, r.err = encodeContent(b); r.err != nil {
+		return r
+	}
+	if r.kind != noContent {
+		r.content = compress(content)
+	}
+	for _, gvk := range wire.Provided(b) {
+		r.apis = append(r.apis, apiKey(gvk))
+	}
+	return r
+}
+
+func (w *writer) item(ctx context.Context, r row) error {
+	if r.err != nil {
+		return r.err
+	}
+	w.digest.Add(r.Item, r.sum)
+	switch {
+	case r.Bundle != nil:
+		return w.bundle(ctx, r)
+	case r.Package != nil:
+		w.packages = append(w.packages, *r.Package)
+		for bundle, message := range r.Deprecations {
+			w.deprecations[wire.Address{Package: r.Package.Name, Bundle: bundle}] = message
+		}
+	case r.Blob != nil:
+		return w.blob(ctx, *r.Blob)
+	}
+	return nil
+}
+
+func (w *writer) bundle(ctx context.Context, r row) error {
+	at := wire.Address{Package: r.Bundle.Package, Bundle: r.Bundle.Name}
+	if _, ok := w.ids[at]; ok {
+		return failure.New(failure.Invalid, "package %q has duplicate bundle %q", at.Package, at.Bundle)
+	}
+	id := int64(len(w.ids) + 1)
+	w.ids[at] = id
+	w.apis[id] = r.apis
+	w.inline[id] = r.Bundle.Image == "" && r.kind != noContent
+	if r.Bundle.Deprecation != "" {
+		w.deprecations[at] = r.Bundle.Deprecation
+	}
+	images, err := jsonOrNil(r.Bundle.RelatedImages)
+	if err != nil {
+		return err
+	}
+	return w.exec(ctx, `INSERT INTO bundle (id, package, name, common_z, content_z, kind, images) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		id, at.Package, at.Bundle, r.common, nilIfEmpty(r.content), int(r.kind), images)
+}
+
+func (w *writer) blob(ctx context.Context, b registry.Blob) error {
+	key := [3]string{b.Schema, b.Package, b.Name}
+	w.blobs[key]++
+	return w.exec(ctx, `INSERT INTO blob (schema, package, name, number, json) VALUES (?, ?, ?, ?, ?)`,
+		b.Schema, b.Package, b.Name, w.blobs[key], string(b.JSON))
+}
+
+func nilIfEmpty(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// apiKey is the key of an API in the tables.
+func apiKey(gvk registry.GVK) string {
+	return string(bytes.Join([][]byte{[]byte(gvk.Version), []byte(gvk.Kind), []byte(gvk.Group)}, []byte{' '}))
+}

@@ -1,0 +1,163 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"iter"
+
+	"google.golang.org/protobuf/proto"
+
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/wire"
+	api "chandler.dev/olm/proto"
+)
+
+// A page is a run of the messages of ListBundles, compressed together. Each is
+// the id of the bundle whose content has to be added (0 if none), the length
+// of the message, the message.
+const pageSize = 128 << 10
+
+// pages writes the answer of ListBundles.
+func (w *writer) pages(ctx context.Context, members []registry.Member) error {
+	commonOf, err := w.tx.PrepareContext(ctx, `SELECT common_z FROM bundle WHERE id = ?`)
+	if err != nil {
+		return err
+	}
+	defer commonOf.Close() //nolint:errcheck // the transaction ends it
+	var page []byte
+	number := 0
+	flush := func() error {
+		if len(page) == 0 {
+			return nil
+		}
+		number++
+		data := compress(page)
+		page = page[:0]
+		return w.exec(ctx, `INSERT INTO page (number, data_z) VALUES (?, ?)`, number, data)
+	}
+	for _, m := range members {
+		id, ok := w.ids[wire.Address{Package: m.Package, Bundle: m.Name}]
+		if !ok {
+			continue
+		}
+		if page, err = w.appendListed(ctx, page, commonOf, listed{m, id}); err != nil {
+			return err
+		}
+		if len(page) < pageSize {
+			continue
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	return flush()
+}
+
+type listed struct {
+	registry.Member
+
+	id int64
+}
+
+// appendListed appends a message of ListBundles to a page.
+func (w *writer) appendListed(ctx context.Context, page []byte, commonOf *sql.Stmt, m listed) ([]byte, error) {
+	var z sql.RawBytes
+	rows, err := commonOf.QueryContext(ctx, m.id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err reports it
+	for rows.Next() {
+		if err := rows.Scan(&z); err != nil {
+			return nil, err
+		}
+		msg, err := expand(nil, z)
+		if err != nil {
+			return nil, err
+		}
+		place := wire.Place(m.Channel, m.Entry)
+		place.Deprecation = wire.Deprecation(w.deprecations[wire.Address{Package: m.Package, Bundle: m.Name}])
+		if msg, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(msg, place); err != nil {
+			return nil, err
+		}
+		var content uint64
+		if w.inline[m.id] {
+			content = uint64(m.id)
+		}
+		page = binary.AppendUvarint(page, content)
+		page = binary.AppendUvarint(page, uint64(len(msg)))
+		page = append(page, msg...)
+	}
+	return page, rows.Err()
+}
+
+func (s *Store) BundleAnswers(ctx context.Context) iter.Seq2[*api.Bundle, error] {
+	return func(yield func(*api.Bundle, error) bool) {
+		// Point reads: a reader that is slow must not hold a connection.
+		for number := 1; ; number++ {
+			page, err := s.page(ctx, number)
+			if err != nil || page == nil {
+				if err != nil {
+					yield(nil, err)
+				}
+				return
+			}
+			for len(page) > 0 {
+				msg, rest, err := s.listed(ctx, page)
+				if !yield(msg, err) || err != nil {
+					return
+				}
+				page = rest
+			}
+		}
+	}
+}
+
+// page returns a page, nil behind the last one.
+func (s *Store) page(ctx context.Context, number int) ([]byte, error) {
+	found, err := collect(ctx, s.db, func(rows *sql.Rows) ([]byte, error) {
+		var z sql.RawBytes
+		if err := rows.Scan(&z); err != nil {
+			return nil, err
+		}
+		return expand(nil, z)
+	}, `SELECT data_z FROM page WHERE number = ?`, number)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// listed returns the first message of a page and the rest of the page.
+func (s *Store) listed(ctx context.Context, page []byte) (*api.Bundle, []byte, error) {
+	id, n := binary.Uvarint(page)
+	if n <= 0 {
+		return nil, nil, errDamaged
+	}
+	page = page[n:]
+	size, n := binary.Uvarint(page)
+	if n <= 0 || size > uint64(len(page)-n) {
+		return nil, nil, errDamaged
+	}
+	msg, rest := page[n:n+int(size):n+int(size)], page[n+int(size):]
+	if id == 0 {
+		return wire.Encoded(msg), rest, nil
+	}
+	var (
+		kind contentKind
+		z    []byte
+	)
+	err := s.db.QueryRowContext(ctx, `SELECT kind, content_z FROM bundle WHERE id = ?`, int64(id)).Scan(&kind, &z)
+	if err != nil {
+		return nil, nil, err
+	}
+	if kind != messageContent {
+		return wire.Encoded(msg), rest, nil
+	}
+	full, err := expand(append([]byte(nil), msg...), z)
+	if err != nil {
+		return nil, nil, err
+	}
+	return wire.Encoded(full), rest, nil
+}
