@@ -1,0 +1,94 @@
+package csv
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/controller/csv/phase"
+)
+
+// install brings the Deployments, and the rights that their pods need, to what the
+// ClusterServiceVersion asks for. What is already so is not written.
+func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
+	if err := r.extendRights(ctx, s.csv, s.group.group); err != nil {
+		return err
+	}
+	for i := range w.wanted {
+		wanted := &w.wanted[i]
+		if have := byName(w.existing, wanted.Name); have != nil {
+			current := phase.Inspect([]appsv1.Deployment{*wanted}, w.existing, s.csv.Annotations)
+			if current.Health != phase.Outdated {
+				continue
+			}
+		}
+		if err := r.applyDeployment(ctx, wanted); err != nil {
+			return fmt.Errorf("deployment %q: %w", wanted.Name, err)
+		}
+	}
+	return r.deleteOrphans(ctx, s.csv, w)
+}
+
+// applyDeployment writes wanted with server-side apply, so that fields of others, such
+// as replicas of an autoscaler, stay. Some manifests cannot be applied (a list with
+// a repeated key, a strategy whose defaults stand in the way); those replace the spec.
+func (r *Reconciler) applyDeployment(ctx context.Context, wanted *appsv1.Deployment) error {
+	applied := wanted.DeepCopy()
+	//nolint:staticcheck // a typed Deployment has no apply configuration without a detour through JSON
+	err := r.client.Patch(ctx, applied, client.Apply, FieldOwner, client.ForceOwnership)
+	if apierrors.IsInvalid(err) || apierrors.IsInternalError(err) || apierrors.IsBadRequest(err) {
+		applied, err = r.replaceDeployment(ctx, wanted)
+	}
+	if err == nil {
+		r.memory.note(applied)
+	}
+	return err
+}
+
+func (r *Reconciler) replaceDeployment(ctx context.Context, wanted *appsv1.Deployment) (*appsv1.Deployment, error) {
+	replaced := wanted.DeepCopy()
+	live := &appsv1.Deployment{}
+	err := r.live.Get(ctx, client.ObjectKeyFromObject(wanted), live)
+	if apierrors.IsNotFound(err) {
+		return replaced, r.client.Create(ctx, replaced, FieldOwner)
+	}
+	if err != nil {
+		return nil, err
+	}
+	replaced.ResourceVersion = live.ResourceVersion
+	return replaced, r.client.Update(ctx, replaced, FieldOwner)
+}
+
+// deleteOrphans deletes Deployments that the spec no longer names.
+func (r *Reconciler) deleteOrphans(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) error {
+	for i := range w.existing {
+		d := &w.existing[i]
+		if byName(w.wanted, d.Name) != nil || !ownedBy(d, csv) {
+			continue
+		}
+		if err := client.IgnoreNotFound(r.client.Delete(ctx, d, client.PropagationPolicy(metav1.DeletePropagationForeground))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tearDown deletes all Deployments.
+func (r *Reconciler) tearDown(ctx context.Context, deployments []appsv1.Deployment) error {
+	for i := range deployments {
+		if err := client.IgnoreNotFound(r.client.Delete(ctx, &deployments[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ownedBy(obj metav1.Object, csv *v1alpha1.ClusterServiceVersion) bool {
+	return slices.ContainsFunc(obj.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == csv.UID })
+}

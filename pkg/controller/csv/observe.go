@@ -1,0 +1,140 @@
+package csv
+
+import (
+	"context"
+	"slices"
+
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/controller/csv/phase"
+	"chandler.dev/olm/pkg/controller/csv/requirement"
+	"chandler.dev/olm/pkg/install/render"
+)
+
+// world is one observation and what the actions need of it.
+type world struct {
+	phase.Observation
+	requirements []v1alpha1.RequirementStatus
+	wanted       []appsv1.Deployment
+	existing     []appsv1.Deployment // those that belong to the ClusterServiceVersion
+}
+
+// observe looks at everything that the state machine needs.
+func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
+	csv := s.csv
+	w := &world{Observation: phase.Observation{
+		Phase: csv.Status.Phase, Reason: csv.Status.Reason, Message: csv.Status.Message,
+		Membership: s.group.verdict, FailForward: s.group.failForward(),
+		Strategy: checkStrategy(csv),
+	}}
+	if csv.Status.LastTransitionTime != nil {
+		w.Elapsed = r.clock.Since(csv.Status.LastTransitionTime.Time)
+	}
+	family, err := r.observeFamily(ctx, csv, &w.Observation)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.observeDeployments(ctx, csv, w); err != nil {
+		return nil, err
+	}
+	if retires(csv.Status.Phase) || w.Membership.Bad() {
+		return w, nil // what it needs and serves no longer matters
+	}
+	result, err := r.requirements(ctx, csv, family.ancestors)
+	if err != nil {
+		return nil, err
+	}
+	w.Unmet, w.requirements = !result.Met, result.Statuses
+	return w, nil
+}
+
+func retires(p v1alpha1.ClusterServiceVersionPhase) bool {
+	return p == v1alpha1.CSVPhaseReplacing || p == v1alpha1.CSVPhaseDeleting
+}
+
+// checkStrategy finds install strategies that cannot work.
+func checkStrategy(csv *v1alpha1.ClusterServiceVersion) phase.Verdict {
+	if csv.Spec.InstallStrategy.StrategyName != v1alpha1.InstallStrategyNameDeployment {
+		return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: unrecognized install strategy"}
+	}
+	if err := requirement.ValidateRules(csv); err != nil {
+		return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}
+	}
+	return phase.Verdict{}
+}
+
+// observeFamily looks at the other ClusterServiceVersions of the namespace.
+func (r *Reconciler) observeFamily(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, o *phase.Observation) (family, error) {
+	all := &v1alpha1.ClusterServiceVersionList{}
+	if err := r.client.List(ctx, all, client.InNamespace(csv.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return family{}, err
+	}
+	f := familyOf(csv, all.Items)
+	o.Predecessor, o.Successor, o.Superseded = f.predecessor, f.successor, f.superseded
+	o.Ownership = crdConflict(csv, all.Items, f)
+	if !f.predecessor.Exists() {
+		return f, nil
+	}
+	condition := &operatorsv2.OperatorCondition{}
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: csv.Namespace, Name: f.predecessor.Name}, condition)
+	if err == nil {
+		o.Gate = gate(condition)
+	}
+	return f, client.IgnoreNotFound(err)
+}
+
+// observeDeployments computes the Deployments that csv wants and compares them with
+// those that belong to it.
+func (r *Reconciler) observeDeployments(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) error {
+	config, err := r.subscriptionConfig(ctx, csv)
+	if err != nil {
+		return err
+	}
+	w.wanted, err = render.Deployments(csv, render.DeploymentOptions{Config: config})
+	if err != nil {
+		return err
+	}
+	list := &appsv1.DeploymentList{}
+	if err := r.client.List(ctx, list, client.InNamespace(csv.Namespace), client.MatchingLabels(render.OwnerOf(csv).Labels())); err != nil {
+		return err
+	}
+	w.existing = list.Items
+	for i := range w.wanted {
+		if r.memory.behind(&w.wanted[i], byName(w.existing, w.wanted[i].Name)) {
+			return errStale
+		}
+	}
+	w.Install = phase.Inspect(w.wanted, w.existing, csv.Annotations)
+	return nil
+}
+
+func byName(deployments []appsv1.Deployment, name string) client.Object {
+	i := slices.IndexFunc(deployments, func(d appsv1.Deployment) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &deployments[i]
+}
+
+// subscriptionConfig returns spec.config of the Subscription that installs csv. One that
+// is about to install it counts too, so that its first pods already have the config.
+func (r *Reconciler) subscriptionConfig(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (*v1alpha1.SubscriptionConfig, error) {
+	subscriptions := &v1alpha1.SubscriptionList{}
+	if err := r.client.List(ctx, subscriptions, client.InNamespace(csv.Namespace)); err != nil {
+		return nil, err
+	}
+	for i := range subscriptions.Items {
+		if subscriptions.Items[i].Status.InstalledCSV == csv.Name {
+			return subscriptions.Items[i].Spec.Config, nil
+		}
+	}
+	for i := range subscriptions.Items {
+		if subscriptions.Items[i].Status.CurrentCSV == csv.Name {
+			return subscriptions.Items[i].Spec.Config, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,125 @@
+package csv
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"chandler.dev/olm/pkg/controller/csv/phase"
+)
+
+// family is the chain of replacements that a ClusterServiceVersion is part of.
+type family struct {
+	predecessor phase.Relative
+	successor   phase.Relative
+	superseded  bool             // some version further up has Succeeded
+	ancestors   sets.Set[string] // existing ones that it replaces, directly or not
+	kin         sets.Set[string] // all of the chain, itself included
+}
+
+// familyOf finds the relatives of csv among all of its namespace.
+func familyOf(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServiceVersion) family {
+	byName := map[string]*v1alpha1.ClusterServiceVersion{}
+	for i := range all {
+		if !all[i].IsCopied() {
+			byName[all[i].Name] = &all[i]
+		}
+	}
+	byName[csv.Name] = csv
+	f := family{ancestors: sets.Set[string]{}, kin: sets.New(csv.Name)}
+	for older := predecessor(csv, byName); older != nil && !f.kin.Has(older.Name); older = predecessor(older, byName) {
+		if !f.predecessor.Exists() {
+			f.predecessor = phase.Relative{Name: older.Name, Phase: older.Status.Phase}
+		}
+		f.kin.Insert(older.Name)
+		f.ancestors.Insert(older.Name)
+	}
+	for newer := successor(csv, byName); newer != nil && !f.kin.Has(newer.Name); newer = successor(newer, byName) {
+		if !f.successor.Exists() {
+			f.successor = phase.Relative{Name: newer.Name, Phase: newer.Status.Phase}
+		}
+		f.kin.Insert(newer.Name)
+		f.superseded = f.superseded || newer.Status.Phase == v1alpha1.CSVPhaseSucceeded
+	}
+	return f
+}
+
+func predecessor(csv *v1alpha1.ClusterServiceVersion, byName map[string]*v1alpha1.ClusterServiceVersion) *v1alpha1.ClusterServiceVersion {
+	if csv.Spec.Replaces == csv.Name {
+		return nil
+	}
+	return byName[csv.Spec.Replaces]
+}
+
+// successor is what replaces csv. Of several it is one that is not being deleted, the first by name.
+func successor(csv *v1alpha1.ClusterServiceVersion, byName map[string]*v1alpha1.ClusterServiceVersion) *v1alpha1.ClusterServiceVersion {
+	var candidates []*v1alpha1.ClusterServiceVersion
+	for _, other := range byName {
+		if other.Spec.Replaces == csv.Name && other.Name != csv.Name && other.DeletionTimestamp.IsZero() {
+			candidates = append(candidates, other)
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	return slices.MinFunc(candidates, func(a, b *v1alpha1.ClusterServiceVersion) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// crdConflict finds a ClusterServiceVersion outside the family that owns a CRD of csv.
+// Of two that wait, the older one goes first, so that not both fail.
+func crdConflict(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServiceVersion, f family) phase.Verdict {
+	for i := range all {
+		other := &all[i]
+		if f.kin.Has(other.Name) || other.IsCopied() || !other.DeletionTimestamp.IsZero() || !precedes(other, csv) {
+			continue
+		}
+		for _, crd := range csv.Spec.CustomResourceDefinitions.Owned {
+			if other.OwnsCRD(crd.Name) {
+				return phase.Verdict{Reason: v1alpha1.CSVReasonOwnerConflict, Message: fmt.Sprintf(
+					"conflicting CRD owner in namespace: %q owns %q too; delete one of the two, or let one replace the other", other.Name, crd.Name)}
+			}
+		}
+	}
+	return phase.Verdict{}
+}
+
+// precedes tells whether other has the better right to an API than csv.
+func precedes(other, csv *v1alpha1.ClusterServiceVersion) bool {
+	switch other.Status.Phase {
+	case v1alpha1.CSVPhaseInstallReady, v1alpha1.CSVPhaseInstalling, v1alpha1.CSVPhaseSucceeded, v1alpha1.CSVPhaseReplacing:
+		return true
+	case v1alpha1.CSVPhaseDeleting:
+		return false
+	default:
+		order := other.CreationTimestamp.Compare(csv.CreationTimestamp.Time)
+		return order < 0 || order == 0 && other.Name < csv.Name
+	}
+}
+
+// gate says why the operator of condition refuses to be upgraded, empty if it does not.
+// An administrator's override has the last word.
+func gate(condition *operatorsv2.OperatorCondition) string {
+	if override := meta.FindStatusCondition(condition.Spec.Overrides, operatorsv2.Upgradeable); override != nil {
+		if override.Status == metav1.ConditionTrue {
+			return ""
+		}
+		return "the operator is not upgradeable: " + override.Message
+	}
+	said := meta.FindStatusCondition(condition.Status.Conditions, operatorsv2.Upgradeable)
+	switch {
+	case said == nil:
+		return ""
+	case said.ObservedGeneration != condition.Generation:
+		return `the operatorcondition status "Upgradeable"="` + string(said.Status) + `" is outdated`
+	case said.Status == metav1.ConditionFalse:
+		return "the operator is not upgradeable: " + said.Message
+	default:
+		return ""
+	}
+}
