@@ -34,7 +34,7 @@ func devcluster(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(self, args...) //nolint:noctx // also used in cleanups, after the context of the test
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	return cmd
 }
@@ -58,9 +58,9 @@ func skipUnlessBuilt(t *testing.T) {
 	mustRun(t, "build")
 }
 
-func state(t *testing.T, dir, name string) cluster.State {
+func state(t *testing.T, dir string) cluster.State {
 	t.Helper()
-	f, err := cluster.NewFolder(dir, name)
+	f, err := cluster.NewFolder(dir, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +97,13 @@ func TestAClusterSurvivesWhatHappensToIt(t *testing.T) {
 	if got, want := mustRun(t, up...), "kubeconfig: "+filepath.Join(dir, "a", "kubeconfig")+"\n"; got != want {
 		t.Errorf("up wrote %q, want %q", got, want)
 	}
-	first := state(t, dir, "a")
+	first := state(t, dir)
 	if first.Phase != cluster.Ready || len(first.Components) != 5 {
 		t.Errorf("state = %+v", first)
 	}
 
 	mustRun(t, up...)
-	if again := state(t, dir, "a"); again.Supervisor != first.Supervisor {
+	if again := state(t, dir); again.Supervisor != first.Supervisor {
 		t.Error("up on a running cluster started another one")
 	}
 	if out := mustRun(t, "list", "--dir", dir); !strings.Contains(out, first.Server) {
@@ -119,7 +119,7 @@ func TestAClusterSurvivesWhatHappensToIt(t *testing.T) {
 	}
 	wantGone(t, first)
 	mustRun(t, up...)
-	second := state(t, dir, "a")
+	second := state(t, dir)
 	if second.Supervisor == first.Supervisor || second.Phase != cluster.Ready {
 		t.Errorf("state after a crash = %+v", second)
 	}
@@ -163,7 +163,7 @@ func TestRunEnds(t *testing.T) {
 			if err != nil || !bytes.HasPrefix(line[:n], []byte("kubeconfig: ")) {
 				t.Fatalf("run wrote %q, %v", line[:n], err)
 			}
-			s := state(t, dir, "a")
+			s := state(t, dir)
 			end(cmd, stdin)
 			_ = cmd.Wait()
 			wantGone(t, s)

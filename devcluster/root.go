@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"chandler.dev/olm/devcluster/internal/binaries"
 	"chandler.dev/olm/devcluster/internal/cluster"
+	"chandler.dev/olm/devcluster/internal/node"
 )
 
 // Exit codes, as those of the other programs.
@@ -32,7 +34,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd.SetErr(stderr)
 	cmd.AddCommand(
 		newBuildCommand(), newUpCommand(), newSuperviseCommand(), newRunCommand(), newDownCommand(), newListCommand(),
-		newPauseCommand(), newResumeCommand(), newRestartCommand(),
+		newPauseCommand(), newResumeCommand(), newRestartCommand(), newNodeCommand(), newLoadImageCommand(),
 	)
 	err := cmd.ExecuteContext(ctx)
 	switch {
@@ -89,6 +91,11 @@ func (o *startOptions) resolve(cmd *cobra.Command) (cluster.Folder, cluster.Opti
 	programs := binaries.ControlPlane
 	switch cluster.NodeKind(o.nodes) {
 	case cluster.Simulated:
+	case cluster.Real:
+		programs = slices.Concat(programs, binaries.RealNode)
+		if err := checkReal(o.nodeCount); err != nil {
+			return "", options, err
+		}
 	default:
 		return "", options, fmt.Errorf("unknown kind of nodes %q: want simulated or real", o.nodes)
 	}
@@ -106,4 +113,11 @@ func (o *startOptions) resolve(cmd *cobra.Command) (cluster.Folder, cluster.Opti
 		Nodes: cluster.NodeKind(o.nodes), NodeCount: o.nodeCount, Audit: o.audit, Timeout: o.timeout,
 		Program: cache.Find,
 	}, nil
+}
+
+func checkReal(count int) error {
+	if count != 1 {
+		return fmt.Errorf("invalid number of nodes %d: there is one real node", count)
+	}
+	return node.Check()
 }

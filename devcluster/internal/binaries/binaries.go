@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"chandler.dev/olm/devcluster/internal/clock"
@@ -20,46 +21,10 @@ import (
 
 const heartbeat = 15 * time.Second
 
-// Program is a program that can be built.
-type Program struct {
-	Name string
-	// Package is its main package, Module the name of the Module that pins it.
-	Package string
-	Module  string
-	// Cold is what building took on two cores with nothing cached, in the order of the lists below.
-	Cold time.Duration
-}
-
-// Module pins versions: the text of its go.mod and go.sum.
-type Module struct {
-	Name string
-	Mod  []byte
-	Sum  []byte
-}
-
-// kubernetes is the name of the Module that pins all of Kubernetes.
-const kubernetes = "kubernetes"
-
-// ControlPlane are the programs that every cluster needs.
-var ControlPlane = []Program{
-	{"etcd", "go.etcd.io/etcd/server/v3", kubernetes, 1 * time.Minute},
-	{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", kubernetes, 5 * time.Minute},
-	{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", kubernetes, 90 * time.Second},
-	{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", kubernetes, 20 * time.Second},
-	{"kwok", "sigs.k8s.io/kwok/cmd/kwok", kubernetes, 2 * time.Minute},
-}
-
-// kubeVersion makes the programs say their version; clients complain about v0.0.0.
-const kubeVersion = "-s -w" +
-	" -X k8s.io/component-base/version.gitVersion=v1.36.3" +
-	" -X k8s.io/component-base/version.gitMajor=1" +
-	" -X k8s.io/component-base/version.gitMinor=36" +
-	" -X k8s.io/component-base/version.gitTreeState=clean"
-
 // Cache is a folder of built programs.
 type Cache struct {
 	root    string
-	modules map[string]Module
+	modules map[string]module
 	out     io.Writer
 }
 
@@ -79,7 +44,7 @@ func NewCache(mod, sum []byte, out io.Writer) (*Cache, error) {
 	}
 	return &Cache{
 		root:    filepath.Join(root, "devcluster"),
-		modules: map[string]Module{kubernetes: {kubernetes, mod, sum}},
+		modules: modules(mod, sum),
 		out:     out,
 	}, nil
 }
@@ -91,7 +56,7 @@ func (c *Cache) Path(p Program) string {
 
 // Find returns the path of the program with this name, or the empty string if there is no such program.
 func (c *Cache) Find(name string) string {
-	for _, p := range ControlPlane {
+	for _, p := range slices.Concat(ControlPlane, RealNode) {
 		if p.Name == name {
 			return c.Path(p)
 		}
@@ -100,9 +65,10 @@ func (c *Cache) Find(name string) string {
 }
 
 func (c *Cache) folder(p Program) string {
-	m := c.modules[p.Module]
+	m := c.modules[p.module]
 	h := sha256.New()
-	for _, part := range [][]byte{m.Mod, m.Sum, []byte(runtime.Version()), []byte(runtime.GOARCH), []byte(kubeVersion)} {
+	version, arch := []byte(runtime.Version()), []byte(runtime.GOARCH)
+	for _, part := range [][]byte{m.mod, m.sum, m.source, version, arch, []byte(kubeVersion)} {
 		_, _ = fmt.Fprintf(h, "%d\n", len(part))
 		_, _ = h.Write(part)
 	}
@@ -177,8 +143,11 @@ func (c *Cache) build(ctx context.Context, p Program) error {
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return fmt.Errorf("build %s: %w", p.Name, err)
 	}
-	m := c.modules[p.Module]
-	for name, content := range map[string][]byte{"go.mod": m.Mod, "go.sum": m.Sum} {
+	m := c.modules[p.module]
+	for name, content := range map[string][]byte{"go.mod": m.mod, "go.sum": m.sum, "main.go": m.source} {
+		if len(content) == 0 {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(source, name), content, 0o644); err != nil {
 			return fmt.Errorf("build %s: %w", p.Name, err)
 		}

@@ -22,7 +22,7 @@ func newTestCache(t *testing.T, sum string) (*Cache, *bytes.Buffer) {
 
 func TestThePathDependsOnTheVersions(t *testing.T) {
 	one, _ := newTestCache(t, "a")
-	two := &Cache{root: one.root, modules: map[string]Module{kubernetes: {kubernetes, []byte("module chandler.dev/test\n"), []byte("b")}}}
+	two := &Cache{root: one.root, modules: modules([]byte("module chandler.dev/test\n"), []byte("b"))}
 	if one.Path(ControlPlane[0]) == two.Path(ControlPlane[0]) {
 		t.Error("programs of different versions have the same path")
 	}
@@ -45,7 +45,7 @@ func TestEnsureIsSilentWhenEverythingIsThere(t *testing.T) {
 
 func TestEnsureBuildsWhatIsMissing(t *testing.T) {
 	c, out := newTestCache(t, "")
-	p := Program{Name: "version", Package: "cmd/test2json", Module: kubernetes, Cold: time.Second}
+	p := Program{Name: "version", Package: "cmd/test2json", module: kubernetes, Cold: time.Second}
 	if err := c.Ensure(t.Context(), p); err != nil {
 		t.Fatalf("Ensure() = %v: %s", err, out)
 	}
@@ -59,7 +59,7 @@ func TestEnsureBuildsWhatIsMissing(t *testing.T) {
 
 func TestAFailedBuildLeavesNothing(t *testing.T) {
 	c, _ := newTestCache(t, "")
-	p := Program{Name: "x", Package: "chandler.dev/test/nothing", Module: kubernetes}
+	p := Program{Name: "x", Package: "chandler.dev/test/nothing", module: kubernetes}
 	if err := c.Ensure(t.Context(), p); err == nil {
 		t.Error("Ensure() succeeded")
 	}

@@ -27,11 +27,12 @@ func TestFreePortsAreDifferentAndFree(t *testing.T) {
 }
 
 func TestAnOccupiedPortIsNotFree(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	if isFree(l.Addr().(*net.TCPAddr).Port) {
 		t.Error("isFree() = true for a port with a listener")
 	}

@@ -25,6 +25,8 @@ type spec struct {
 	args []string
 	// cloneflags are the namespaces that the component gets for itself.
 	cloneflags uintptr
+	// started, if there is one, is called with the process id after every start.
+	started func(pid int) error
 }
 
 // layout is what the arguments of the components are made from.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chandler.dev/olm/devcluster/internal/egress"
+	"chandler.dev/olm/devcluster/internal/node"
 	"chandler.dev/olm/devcluster/internal/pki"
 	"chandler.dev/olm/devcluster/internal/simulated"
 )
@@ -70,9 +71,11 @@ func (s *supervisor) startWithPorts(ctx context.Context) (err error) {
 // prepare leaves nothing in the folder but what a start needs.
 func (s *supervisor) prepare() error {
 	select {
-	case <-s.failed: // of the attempt before
+	case err := <-s.failed:
+		_, _ = fmt.Fprintf(s.log, "the attempt before failed as well: %v\n", err)
 	default:
 	}
+	s.clearNode()
 	if err := s.folder.clear(s.options.keep...); err != nil {
 		return err
 	}
@@ -90,40 +93,39 @@ func (s *supervisor) bringUp(ctx, life context.Context) error {
 	}
 	l := layout{
 		folder: s.folder, programs: s.options.Program, audit: s.options.Audit,
-		port: ports[0], etcdPort: ports[1], peerPort: ports[2], egress: s.options.Nodes == Simulated,
+		port: ports[0], etcdPort: ports[1], peerPort: ports[2],
 	}
-	keys, err := newCredentials(s.folder, nil)
+	var real *realNode
+	if s.options.Nodes == Real {
+		if real, err = s.launchNode(ctx, life); err != nil {
+			return err
+		}
+		l.advertise = real.network.HostIP().String()
+	}
+	keys, err := newCredentials(s.folder, real.addresses())
 	if err != nil {
 		return err
 	}
 	if err := s.writeConfigs(l, keys); err != nil {
 		return err
 	}
-	if err := s.startEgress(life); err != nil {
+	if real != nil {
+		err = real.configure(l, keys)
+	} else {
+		l.egress = true
+		err = s.startEgress(life)
+	}
+	if err != nil {
 		return err
 	}
 	client, err := newAPI(l.url(), keys.authority.Pair, keys.admin)
 	if err != nil {
 		return err
 	}
-	if err := s.launch(life, l.etcd()); err != nil {
+	if err := s.bringUpControlPlane(ctx, life, l, client); err != nil {
 		return err
 	}
-	if err := await(ctx, "etcd", listens(ctx, l.etcdPort)); err != nil {
-		return err
-	}
-	if err := s.launch(life, l.apiServer()); err != nil {
-		return err
-	}
-	if err := await(ctx, "the API server", client.ready); err != nil {
-		return err
-	}
-	for _, c := range []spec{l.controllerManager(), l.scheduler(), l.kwok()} {
-		if err := s.launch(life, c); err != nil {
-			return err
-		}
-	}
-	if err := s.bringUpNodes(ctx, client); err != nil {
+	if err := s.bringUpNodes(ctx, life, l, client, real); err != nil {
 		return err
 	}
 	err = await(ctx, "the default service account", client.exists("/api/v1/namespaces/default/serviceaccounts/default"))
@@ -136,7 +138,35 @@ func (s *supervisor) bringUp(ctx, life context.Context) error {
 	return writeFile(s.folder.Kubeconfig(), keys.kubeconfig(s.folder.Name(), l.url(), "admin", keys.admin), 0o600)
 }
 
-func (s *supervisor) bringUpNodes(ctx context.Context, client *api) error {
+func (s *supervisor) bringUpControlPlane(ctx, life context.Context, l layout, client *api) error {
+	if err := s.launch(life, l.etcd()); err != nil {
+		return err
+	}
+	if err := await(ctx, "etcd", listens(ctx, l.etcdPort)); err != nil {
+		return err
+	}
+	if err := s.launch(life, l.apiServer()); err != nil {
+		return err
+	}
+	if err := await(ctx, "the API server", client.ready); err != nil {
+		return err
+	}
+	if err := s.launch(life, l.controllerManager()); err != nil {
+		return err
+	}
+	return s.launch(life, l.scheduler())
+}
+
+func (s *supervisor) bringUpNodes(ctx, life context.Context, l layout, client *api, real *realNode) error {
+	if real != nil {
+		if err := real.openServer(life, l); err != nil {
+			return err
+		}
+		return await(ctx, "the node", client.nodesReady(1))
+	}
+	if err := s.launch(life, l.kwok()); err != nil {
+		return err
+	}
 	for i := range s.options.NodeCount {
 		if _, err := client.do(ctx, http.MethodPost, "/api/v1/nodes", simulatedNode(i)); err != nil {
 			return err
@@ -186,6 +216,14 @@ func (s *supervisor) stop() {
 		s.end()
 	}
 	s.halt()
+	s.clearNode()
+}
+
+// clearNode deletes what a real node leaves outside of its namespaces.
+func (s *supervisor) clearNode() {
+	if s.options.Nodes == Real {
+		node.RemoveCgroup(node.Cgroup(string(s.folder)))
+	}
 }
 
 // listens succeeds when something accepts connections at the port.

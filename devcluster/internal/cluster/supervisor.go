@@ -38,6 +38,7 @@ type supervisor struct {
 	watchers sync.WaitGroup
 }
 
+// newSupervisor returns the supervisor of a cluster that does not run. It owns the lock of the folder.
 func newSupervisor(f Folder, o Options, l *lock.Lock, log io.Writer) (*supervisor, error) {
 	self, err := proc.Of(os.Getpid())
 	if err != nil {
@@ -54,14 +55,9 @@ func newSupervisor(f Folder, o Options, l *lock.Lock, log io.Writer) (*superviso
 	}, nil
 }
 
-// Supervise runs a cluster in this process until ctx ends or the cluster cannot go on, and then takes it down. It owns
-// the lock of the folder. The function ready is called once everything is ready.
-func Supervise(ctx context.Context, f Folder, o Options, l *lock.Lock, log io.Writer, ready func()) error {
-	s, err := newSupervisor(f, o, l, log)
-	if err != nil {
-		return err
-	}
-	err = s.start(ctx)
+// supervise runs a cluster in this process until ctx ends or the cluster cannot go on, and then takes it down. The function ready is called once everything is ready.
+func supervise(ctx context.Context, s *supervisor, ready func()) error {
+	err := s.start(ctx)
 	if err != nil {
 		s.stop()
 		if ctx.Err() != nil {
@@ -112,7 +108,10 @@ func (s *supervisor) startOnce(c spec) error {
 		return err
 	}
 	s.children[c.name] = child
-	return s.record(c.name, child.Identity)
+	if err := s.record(c.name, child.Identity); err != nil || c.started == nil {
+		return err
+	}
+	return c.started(child.PID)
 }
 
 // record writes the state with the new process of a component. The caller holds mu.

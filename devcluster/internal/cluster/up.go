@@ -14,6 +14,7 @@ import (
 
 	"chandler.dev/olm/devcluster/internal/clock"
 	"chandler.dev/olm/devcluster/internal/lock"
+	"chandler.dev/olm/devcluster/internal/node"
 )
 
 // The open files that a detached supervisor inherits.
@@ -147,7 +148,10 @@ func SuperviseDetached(ctx context.Context, f Folder, o Options, log io.Writer) 
 		_ = report.Close()
 	}
 	o.keep = []string{"logs"}
-	err := Supervise(ctx, f, o, l, log, func() { tell(reportReady) })
+	s, err := newSupervisor(f, o, l, log)
+	if err == nil {
+		err = supervise(ctx, s, func() { tell(reportReady) })
+	}
 	if err != nil {
 		tell(err.Error())
 	}
@@ -174,7 +178,11 @@ func Run(ctx context.Context, f Folder, o Options, log io.Writer, ready func()) 
 		return err
 	}
 	defer l.Release()
-	return Supervise(ctx, f, o, l, log, ready)
+	s, err := newSupervisor(f, o, l, log)
+	if err != nil {
+		return err
+	}
+	return supervise(ctx, s, ready)
 }
 
 // Down stops the cluster, if it runs, and removes its folder.
@@ -193,6 +201,9 @@ func Down(ctx context.Context, f Folder) error {
 	if s, err := f.State(); err == nil {
 		for _, c := range s.Components {
 			_ = c.Signal(killSignal) // they died with their supervisor, unless something is very wrong
+		}
+		if s.Nodes == Real {
+			node.RemoveCgroup(node.Cgroup(string(f)))
 		}
 	}
 	return f.remove()

@@ -13,9 +13,11 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"chandler.dev/olm/devcluster/internal/relay"
 )
 
-const dialTimeout = 5 * time.Second
+const headerTimeout = 5 * time.Second
 
 // Proxy is a running proxy.
 type Proxy struct {
@@ -31,7 +33,7 @@ func Start() (*Proxy, error) {
 		return nil, fmt.Errorf("listen for the API server: %w", err)
 	}
 	p := &Proxy{listener: listener, server: &http.Server{
-		Handler: http.HandlerFunc(connect), ReadHeaderTimeout: dialTimeout,
+		Handler: http.HandlerFunc(connect), ReadHeaderTimeout: headerTimeout,
 	}}
 	go func() { _ = p.server.Serve(listener) }() // ends with Close
 	return p, nil
@@ -65,8 +67,7 @@ func connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	dialer := net.Dialer{Timeout: dialTimeout}
-	target, err := dialer.DialContext(r.Context(), "tcp", net.JoinHostPort("127.0.0.1", port))
+	target, err := relay.Dial(r.Context(), net.JoinHostPort("127.0.0.1", port))
 	if err != nil {
 		http.Error(w, "nothing plays the pod: "+err.Error(), http.StatusBadGateway)
 		return
@@ -78,14 +79,5 @@ func connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n")
-	go transfer(target, buffered, target, client)
-	transfer(client, target, target, client)
-}
-
-// transfer copies until the source ends and then closes both ends.
-func transfer(to io.Writer, from io.Reader, ends ...io.Closer) {
-	_, _ = io.Copy(to, from) // an error ends the connection like an end does
-	for _, end := range ends {
-		_ = end.Close()
-	}
+	relay.Join(client, buffered, target)
 }

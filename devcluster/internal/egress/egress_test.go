@@ -28,11 +28,12 @@ func TestEveryAddressIsTheLoopback(t *testing.T) {
 	if socket == nil {
 		t.Fatalf("Configuration() = %s", p.Configuration())
 	}
-	conn, err := net.Dial("unix", string(socket[1]))
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "unix", string(socket[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 	port := target.URL[strings.LastIndex(target.URL, ":")+1:]
 	_, _ = fmt.Fprintf(conn, "CONNECT 10.244.0.7:%s HTTP/1.1\r\nHost: 10.244.0.7:%s\r\n\r\n", port, port)
 	reader := bufio.NewReader(conn)

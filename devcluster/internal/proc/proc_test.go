@@ -33,7 +33,7 @@ func TestParseStat(t *testing.T) {
 }
 
 func TestSignalSparesAReusedID(t *testing.T) {
-	cmd := exec.Command("sleep", "60")
+	cmd := exec.CommandContext(t.Context(), "sleep", "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

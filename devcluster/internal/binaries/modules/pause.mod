@@ -1,0 +1,3 @@
+module chandler.dev/olm/devcluster/pause
+
+go 1.26.0
