@@ -2,11 +2,9 @@ package csv
 
 import (
 	"context"
-	"errors"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,18 +54,11 @@ func (r *Reconciler) act(ctx context.Context, s *scope, w *world, d phase.Decisi
 // transient tells whether err says nothing about the ClusterServiceVersion: the API
 // server was busy, or somebody else wrote at the same time.
 func transient(err error) bool {
-	if errors.Is(err, errStale) {
+	switch failure.KindOf(err) {
+	case failure.Waiting, failure.Internal:
 		return true
-	}
-	if _, ok := errors.AsType[*failure.Error](err); ok {
-		return false
-	}
-	switch apierrors.ReasonForError(err) {
-	case metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest,
-		metav1.StatusReasonNotFound, metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonRequestEntityTooLarge:
-		return false
 	default:
-		return true
+		return false
 	}
 }
 

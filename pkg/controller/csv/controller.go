@@ -19,13 +19,12 @@ import (
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/step"
+	"chandler.dev/olm/pkg/install/kube"
 )
 
 const (
 	// Finalizer keeps a ClusterServiceVersion until what no owner reference covers is deleted.
 	Finalizer = "operators.coreos.com/csv-cleanup"
-	// FieldOwner is the field manager of everything that the lifecycle installs.
-	FieldOwner = client.FieldOwner("olm.install")
 
 	workers = 8
 	// staleRetry is how long to wait for a watch to deliver what this process wrote.
@@ -41,6 +40,7 @@ type VersionReader interface {
 type Options struct {
 	Client   client.Client // reads from a cache with CacheOptions
 	Live     client.Reader // reads from the API server
+	Cluster  *kube.Cluster // installs what runs for a ClusterServiceVersion
 	Version  VersionReader
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
@@ -50,6 +50,7 @@ type Options struct {
 type Reconciler struct {
 	client   client.Client
 	live     client.Reader
+	cluster  *kube.Cluster
 	version  *serverVersion
 	recorder events.EventRecorder
 	clock    clock.PassiveClock
@@ -60,7 +61,7 @@ type Reconciler struct {
 // New returns a Reconciler.
 func New(o Options) *Reconciler {
 	return &Reconciler{
-		client: o.Client, live: o.Live, recorder: o.Recorder, clock: o.Clock,
+		client: o.Client, live: o.Live, cluster: o.Cluster, recorder: o.Recorder, clock: o.Clock,
 		version: &serverVersion{reader: o.Version, clock: o.Clock},
 		memory:  newMemory(o.Clock),
 		claims:  &claims{client: o.Client, live: o.Live},
@@ -73,8 +74,12 @@ func OptionsFor(mgr ctrl.Manager) (Options, error) {
 	if err != nil {
 		return Options{}, err
 	}
+	cluster, err := kube.Connect(mgr.GetConfig(), mgr.GetScheme(), mgr.GetRESTMapper())
+	if err != nil {
+		return Options{}, err
+	}
 	return Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Version: version,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Cluster: cluster, Version: version,
 		Recorder: mgr.GetEventRecorder(component), Clock: clock.RealClock{},
 	}, nil
 }

@@ -45,7 +45,7 @@ func (r *Reconciler) extendRights(ctx context.Context, csv *v1alpha1.ClusterServ
 		if have >= 0 && equality.Semantic.DeepEqual(lifted.Items[have].Rules, wanted.Rules) {
 			continue
 		}
-		if err := r.apply(ctx, &wanted); err != nil {
+		if _, err := r.cluster.Ensure(ctx, &wanted); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ func (r *Reconciler) extendRights(ctx context.Context, csv *v1alpha1.ClusterServ
 		if have >= 0 && equality.Semantic.DeepEqual(liftedBindings.Items[have].Subjects, wanted.Subjects) {
 			continue
 		}
-		if err := r.apply(ctx, &wanted); err != nil {
+		if _, err := r.cluster.Ensure(ctx, &wanted); err != nil {
 			return err
 		}
 	}
@@ -83,10 +83,4 @@ func (r *Reconciler) lower(ctx context.Context, roles *rbacv1.RoleList, lifted *
 		}
 	}
 	return nil
-}
-
-// apply writes obj with server-side apply.
-func (r *Reconciler) apply(ctx context.Context, obj client.Object) error {
-	//nolint:staticcheck // typed objects have no apply configuration without a detour through JSON
-	return r.client.Patch(ctx, obj, client.Apply, FieldOwner, client.ForceOwnership)
 }

@@ -2,6 +2,7 @@ package csv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
+	"chandler.dev/olm/pkg/install/kube"
 )
 
 // install brings the Deployments, and the rights that their pods need, to what the
@@ -35,20 +37,26 @@ func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 	return r.deleteOrphans(ctx, s.csv, w)
 }
 
-// applyDeployment writes wanted with server-side apply, so that fields of others, such
-// as replicas of an autoscaler, stay. Some manifests cannot be applied (a list with
-// a repeated key, a strategy whose defaults stand in the way); those replace the spec.
+// applyDeployment writes wanted so that fields of others, such as replicas of an
+// autoscaler, stay. Some manifests cannot be applied that way (a list with a repeated
+// key, a strategy for which old defaults stand in the way); those replace the spec.
 func (r *Reconciler) applyDeployment(ctx context.Context, wanted *appsv1.Deployment) error {
-	applied := wanted.DeepCopy()
-	//nolint:staticcheck // a typed Deployment has no apply configuration without a detour through JSON
-	err := r.client.Patch(ctx, applied, client.Apply, FieldOwner, client.ForceOwnership)
-	if apierrors.IsInvalid(err) || apierrors.IsInternalError(err) || apierrors.IsBadRequest(err) {
-		applied, err = r.replaceDeployment(ctx, wanted)
-	}
+	result, err := r.cluster.Ensure(ctx, wanted)
 	if err == nil {
-		r.memory.note(applied)
+		if result.Written {
+			r.memory.noteVersion(wanted, result.Object.GetResourceVersion())
+		}
+		return nil
 	}
-	return err
+	if cause, ok := errors.AsType[*apierrors.StatusError](err); !ok || !apierrors.IsInvalid(cause) && !apierrors.IsInternalError(cause) {
+		return err
+	}
+	replaced, replaceErr := r.replaceDeployment(ctx, wanted)
+	if replaceErr != nil {
+		return kube.Classify(replaceErr, fmt.Sprintf("replace Deployment %q", wanted.Name))
+	}
+	r.memory.note(replaced)
+	return nil
 }
 
 func (r *Reconciler) replaceDeployment(ctx context.Context, wanted *appsv1.Deployment) (*appsv1.Deployment, error) {
@@ -56,13 +64,13 @@ func (r *Reconciler) replaceDeployment(ctx context.Context, wanted *appsv1.Deplo
 	live := &appsv1.Deployment{}
 	err := r.live.Get(ctx, client.ObjectKeyFromObject(wanted), live)
 	if apierrors.IsNotFound(err) {
-		return replaced, r.client.Create(ctx, replaced, FieldOwner)
+		return replaced, r.client.Create(ctx, replaced, client.FieldOwner(kube.FieldManager))
 	}
 	if err != nil {
 		return nil, err
 	}
 	replaced.ResourceVersion = live.ResourceVersion
-	return replaced, r.client.Update(ctx, replaced, FieldOwner)
+	return replaced, r.client.Update(ctx, replaced, client.FieldOwner(kube.FieldManager))
 }
 
 // deleteOrphans deletes Deployments that the spec no longer names.

@@ -50,10 +50,13 @@ func refOf(obj client.Object) ref {
 }
 
 // note remembers obj as the API server returned it from a write.
-func (m *memory) note(obj client.Object) {
+func (m *memory) note(obj client.Object) { m.noteVersion(obj, obj.GetResourceVersion()) }
+
+// noteVersion remembers that this process wrote version of the object that named names.
+func (m *memory) noteVersion(named client.Object, version string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.wrote[refOf(obj)] = written{obj.GetResourceVersion(), m.clock.Now()}
+	m.wrote[refOf(named)] = written{version, m.clock.Now()}
 }
 
 // behind tells whether cached, which is nil if the cache has no such object, is older

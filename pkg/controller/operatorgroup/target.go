@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -131,12 +132,12 @@ func (r *Reconciler) adopt(ctx context.Context, key client.ObjectKey, account *c
 	if err := r.live.Get(ctx, key, account); err != nil {
 		return err
 	}
-	labelled := &metav1.PartialObjectMetadata{}
+	labelled := &unstructured.Unstructured{}
 	labelled.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ServiceAccount"))
-	labelled.Namespace, labelled.Name = key.Namespace, key.Name
-	labelled.Labels = map[string]string{render.LabelManaged: "true"}
-	//nolint:staticcheck // metadata alone has no apply configuration
-	return r.client.Patch(ctx, labelled, client.Apply, labelOwner, client.ForceOwnership)
+	labelled.SetNamespace(key.Namespace)
+	labelled.SetName(key.Name)
+	labelled.SetLabels(map[string]string{render.LabelManaged: "true"})
+	return r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(labelled), labelOwner, client.ForceOwnership)
 }
 
 func (r *Reconciler) condition(group *operatorsv1.OperatorGroup, kind, reason, message string) {
