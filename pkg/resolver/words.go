@@ -28,16 +28,23 @@ func joinOr(items []string, word string) string {
 // didYouMean completes a proposal with the name nearest to the given one;
 // empty if none is near.
 func didYouMean(format, name string, names []string) string {
+	best := nearest(name, names)
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(format, best)
+}
+
+// nearest returns the name that differs least from the given one; empty if
+// none differs in less than half of it.
+func nearest(name string, names []string) string {
 	best, distance := "", len(name)/2+1
 	for _, n := range names {
 		if d := editDistance(name, n); d < distance || d == distance && best != "" && n < best {
 			best, distance = n, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(format, best)
+	return best
 }
 
 // editDistance counts the letters to add, remove or change (Levenshtein).
