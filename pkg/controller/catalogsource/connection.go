@@ -40,7 +40,7 @@ type connection struct {
 func (c *connection) start(ctx context.Context) {
 	ctx, c.cancel = context.WithCancel(ctx)
 	c.done = make(chan struct{})
-	c.snapshots.Connect(c.catalog, c.server.Store)
+	c.snapshots.Connect(c.catalog, c.server.Live)
 	go func() {
 		defer close(c.done)
 		c.run(ctx)
@@ -141,7 +141,7 @@ func (c *connection) announce(ctx context.Context, digests chan string) {
 	backoff := newBackoff()
 	for ctx.Err() == nil {
 		err := c.server.Watch(ctx, func(digest string) { replace(digests, digest) })
-		if errors.Is(err, errCannotWatch) {
+		if errors.Is(err, ErrCannotWatch) {
 			c.poll(ctx, digests)
 			return
 		}

@@ -31,9 +31,15 @@ const maxReads = 2
 // Options are what the controller works with.
 type Options struct {
 	Client    client.Client
+	Cached    client.Reader // reads CatalogSources without their Go type
 	Snapshots *snapshot.Cache
 	Dial      func(address string) (Server, error) // does not wait for the connection
 	Clock     clock.WithTicker                     // the real one if nil
+}
+
+// OptionsFor returns Options that use mgr.
+func OptionsFor(mgr ctrl.Manager, snapshots *snapshot.Cache, dial func(address string) (Server, error)) Options {
+	return Options{Client: mgr.GetClient(), Cached: mgr.GetCache(), Snapshots: snapshots, Dial: dial}
 }
 
 // Reconciler keeps one connection per CatalogSource.
@@ -70,7 +76,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("catalogsource").
-		For(newObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(NewObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Func(r.news)).
 		Complete(r)
 }
@@ -98,8 +104,8 @@ func (r *Reconciler) Stop() {
 // Reconcile observes one catalog and its connection, and writes its status if
 // that changes something.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	object := newObject()
-	err := r.options.Client.Get(ctx, req.NamespacedName, object)
+	object := NewObject()
+	err := r.options.Cached.Get(ctx, req.NamespacedName, object)
 	if apierrors.IsNotFound(err) || err == nil && object.GetDeletionTimestamp() != nil {
 		r.disconnect(req.NamespacedName)
 		return reconcile.Result{}, r.options.Snapshots.Forget(req.NamespacedName)
@@ -191,7 +197,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, cs *v1alpha1.CatalogSource
 	if err != nil {
 		return err
 	}
-	target := newObject()
+	target := NewObject()
 	target.SetNamespace(cs.Namespace)
 	target.SetName(cs.Name)
 	err = r.options.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, patch))

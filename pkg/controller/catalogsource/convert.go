@@ -11,10 +11,10 @@ import (
 // GVK of the objects that this package reconciles.
 var GVK = v1alpha1.SchemeGroupVersion.WithKind(v1alpha1.CatalogSourceKind)
 
-// New returns an empty CatalogSource for a typed-by-content client. The Go
+// NewObject returns an empty CatalogSource to read one into. The Go
 // type is not used on the wire: its decoder crashes on an updateStrategy
 // without registryPoll, which the API server accepts from any user.
-func newObject() *unstructured.Unstructured {
+func NewObject() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(GVK)
 	return u

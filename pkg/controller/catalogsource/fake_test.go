@@ -92,7 +92,7 @@ func (s *fakeServer) watch(ctx context.Context, changed func(string)) error {
 	}
 	if !s.announce {
 		s.mu.Unlock()
-		return errCannotWatch
+		return ErrCannotWatch
 	}
 	digests := make(chan string, 10)
 	digests <- s.text
@@ -175,7 +175,7 @@ func (f *fixture) restart(dir string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.r = New(Options{Client: f.client, Snapshots: f.snapshots, Dial: func(address string) (Server, error) {
+	f.r = New(Options{Client: f.client, Cached: f.client, Snapshots: f.snapshots, Dial: func(address string) (Server, error) {
 		s, ok := f.servers[address]
 		if !ok {
 			return Server{}, errors.New("missing port")

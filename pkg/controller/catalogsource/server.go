@@ -7,19 +7,19 @@ import (
 
 	"google.golang.org/grpc/connectivity"
 
-	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/controller/snapshot"
 )
 
-// errCannotWatch says that a server cannot tell when its content changes.
-var errCannotWatch = errors.New("the catalog server does not announce changes")
+// ErrCannotWatch says that a server cannot tell when its content changes.
+var ErrCannotWatch = errors.New("the catalog server does not announce changes")
 
 // Server is one catalog server, whether it can be reached or not.
 type Server struct {
-	Conn  Conn
-	Store registry.Store // asks the server
+	Conn Conn
+	Live snapshot.Live // asks the server
 	// Watch tells the digest of the content that is served now and again on
 	// every change, until the server or ctx ends it. It returns an error that
-	// is errCannotWatch if the server has no such call.
+	// is ErrCannotWatch if the server has no such call.
 	Watch func(ctx context.Context, changed func(digest string)) error
 	// Save writes everything that the server offers into a catalog file.
 	Save func(ctx context.Context, path string) error
@@ -33,12 +33,8 @@ type Conn interface {
 	Close() error
 }
 
-// Times of a connection.
+// Times of reading.
 const (
-	keepaliveTime    = 30 * time.Second // how long a silent peer counts as alive
-	keepaliveTimeout = 10 * time.Second
-	connectTimeout   = 5 * time.Second
-	maxBackoff       = 5 * time.Second // between attempts to connect
-	readBackoff      = time.Second     // after a failed read, doubling
-	maxReadBackoff   = time.Minute
+	readBackoff    = time.Second // after a failed read, doubling
+	maxReadBackoff = time.Minute
 )

@@ -35,8 +35,8 @@ func nextStatus(cs *v1alpha1.CatalogSource, seen observation, refused *refusal, 
 		next.RegistryServiceStatus = &v1alpha1.RegistryServiceStatus{CreatedAt: metav1.NewTime(now.Truncate(time.Second))}
 	}
 	next.RegistryServiceStatus.Protocol = "grpc"
-	if seen.state == "" {
-		return cs.Status // the first attempt to connect decides, within seconds
+	if seen.state == "" || seen.state == stateReady && !seen.snapshot && seen.unread == "" {
+		return cs.Status // connecting, or reading for the first time: known in a moment
 	}
 	next.GRPCConnectionState = connectionState(cs.Status.GRPCConnectionState, seen)
 	next.Reason, next.Message = "", ""

@@ -106,9 +106,12 @@ func TestNextStatus(t *testing.T) {
 		"nothing is said before the first attempt ended": {
 			before: connected, seen: observation{address: "a:1", snapshot: true}, want: connected,
 		},
+		"nothing is said before the content was read once": {
+			seen: observation{address: "a:1", state: stateReady, since: now},
+		},
 		"a connection that stays as it is": {before: connected, seen: ready, want: connected},
 		"the first connection": {
-			seen: observation{address: "a:1", state: stateReady, since: now.Add(time.Millisecond)},
+			seen: observation{address: "a:1", state: stateReady, since: now.Add(time.Millisecond), snapshot: true},
 			want: v1alpha1.CatalogSourceStatus{
 				RegistryServiceStatus: &v1alpha1.RegistryServiceStatus{Protocol: "grpc", CreatedAt: metav1.NewTime(now)},
 				GRPCConnectionState:   &v1alpha1.GRPCConnectionState{Address: "a:1", LastObservedState: stateReady, LastConnectTime: metav1.NewTime(now)},

@@ -11,20 +11,14 @@ import (
 	"chandler.dev/olm/pkg/registry"
 )
 
-// Bundle returns a bundle of the last good content of a catalog with its
-// manifests, wherever they are: in the snapshot, at the catalog, or in the
-// image of the bundle.
-func (c *Cache) Bundle(ctx context.Context, catalog types.NamespacedName, pkg, name string) (registry.Bundle, error) {
-	snapshot, err := c.Open(ctx, catalog)
-	if err != nil {
-		return registry.Bundle{}, err
-	}
-	defer snapshot.Close()
+// Bundle returns a bundle of a snapshot with its manifests, wherever they are:
+// in the snapshot, at the catalog, or in the image of the bundle.
+func (c *Cache) Bundle(ctx context.Context, snapshot *Snapshot, pkg, name string) (registry.Bundle, error) {
 	bundle, err := snapshot.Bundle(ctx, pkg, name)
 	if err != nil || !isEmpty(bundle.Content) {
 		return bundle, err
 	}
-	bundle.Content, err = c.elsewhere(ctx, catalog, bundle)
+	bundle.Content, err = c.elsewhere(ctx, snapshot, bundle)
 	return bundle, err
 }
 
@@ -43,13 +37,6 @@ func (c *Cache) Content(ctx context.Context, ref install.ContentRef) (registry.C
 			last = err
 		}
 	}
-	content, err := c.ask(ctx, catalog, ref.Package, ref.Bundle)
-	if err == nil && install.ContentDigest(content) == ref.Digest {
-		return content, nil
-	}
-	if last == nil && err != nil && failure.KindOf(err) == failure.Waiting {
-		last = err
-	}
 	if last != nil {
 		return registry.Content{}, last
 	}
@@ -60,50 +47,56 @@ func (c *Cache) Content(ctx context.Context, ref install.ContentRef) (registry.C
 // contentIn looks into one snapshot, and into the image that it names.
 func (c *Cache) contentIn(ctx context.Context, catalog types.NamespacedName, digest string, ref install.ContentRef) (registry.Content, error) {
 	c.mu.Lock()
-	snapshot, err := c.use(ctx, digest)
+	snapshot, err := c.use(ctx, catalog, digest)
 	c.mu.Unlock()
 	if err != nil {
 		return registry.Content{}, err
 	}
 	defer snapshot.Close()
-	bundle, err := snapshot.Bundle(ctx, ref.Package, ref.Bundle)
-	if err != nil || !isEmpty(bundle.Content) {
-		return bundle.Content, err
-	}
-	return c.elsewhere(ctx, catalog, bundle)
+	bundle, err := c.Bundle(ctx, snapshot, ref.Package, ref.Bundle)
+	return bundle.Content, err
 }
 
 // elsewhere finds the manifests of a bundle that a snapshot has without them.
-func (c *Cache) elsewhere(ctx context.Context, catalog types.NamespacedName, bundle registry.Bundle) (registry.Content, error) {
-	content, err := c.ask(ctx, catalog, bundle.Package, bundle.Name)
+func (c *Cache) elsewhere(ctx context.Context, snapshot *Snapshot, bundle registry.Bundle) (registry.Content, error) {
+	content, err := c.ask(ctx, snapshot, bundle)
 	if err == nil && !isEmpty(content) {
 		return content, nil
 	}
-	if err != nil && bundle.Image == "" {
+	switch {
+	case bundle.Image == "" && err != nil:
 		return registry.Content{}, err
-	}
-	if bundle.Image == "" {
-		return registry.Content{}, failure.New(failure.Invalid, "catalog %q offers %q without any manifest", catalog, bundle.Name).
+	case bundle.Image == "":
+		return registry.Content{}, failure.New(failure.Invalid, "catalog %q offers %q without any manifest", snapshot.Catalog, bundle.Name).
 			WithHint("tell the publisher of the catalog, or choose another version")
-	}
-	if c.options.Fetch == nil {
+	case c.options.Fetch == nil && failure.KindOf(err) == failure.Waiting:
+		return registry.Content{}, err
+	case c.options.Fetch == nil:
 		return registry.Content{}, failure.New(failure.Invalid, "the manifests of %q are only in the image %q", bundle.Name, bundle.Image).
 			WithHint("serve the catalog from bundles whose manifests are inline (catalog build from bundle directories)")
 	}
-	return c.options.Fetch(ctx, catalog, bundle.Image)
+	return c.options.Fetch(ctx, snapshot.Catalog, bundle.Image)
 }
 
 // ask reads the manifests of a bundle from the catalog itself.
-func (c *Cache) ask(ctx context.Context, catalog types.NamespacedName, pkg, name string) (registry.Content, error) {
+func (c *Cache) ask(ctx context.Context, snapshot *Snapshot, bundle registry.Bundle) (registry.Content, error) {
 	c.mu.Lock()
-	live := c.live[catalog]
+	live := c.live[snapshot.Catalog]
 	c.mu.Unlock()
 	if live == nil {
-		return registry.Content{}, failure.New(failure.Waiting, "catalog %q does not answer", catalog).
+		return registry.Content{}, failure.New(failure.Waiting, "catalog %q does not answer", snapshot.Catalog).
 			WithHint("its content is needed once more; check that its server runs")
 	}
-	bundle, err := live.Bundle(ctx, pkg, name)
-	return bundle.Content, err
+	pkg, err := snapshot.Package(ctx, bundle.Package)
+	if err != nil {
+		return registry.Content{}, err
+	}
+	for _, channel := range pkg.Channels {
+		if _, ok := channel.Entry(bundle.Name); ok {
+			return live.Content(ctx, bundle.Package, channel.Name, bundle.Name)
+		}
+	}
+	return registry.Content{}, failure.New(failure.NotFound, "no channel of package %q has %q", bundle.Package, bundle.Name)
 }
 
 func isEmpty(content registry.Content) bool {

@@ -30,6 +30,12 @@ type Store interface {
 	io.Closer
 }
 
+// Live is the server of a catalog. It is asked for manifests that a list of
+// bundles leaves out; failure.Waiting if it does not answer.
+type Live interface {
+	Content(ctx context.Context, pkg, channel, bundle string) (registry.Content, error)
+}
+
 // Options says where snapshots are kept and how their files are read.
 type Options struct {
 	Dir  string                                                // created if it is absent
@@ -47,7 +53,7 @@ type Cache struct {
 	mu       sync.Mutex
 	records  map[types.NamespacedName]record
 	files    map[string]*file // open catalog files by digest
-	live     map[types.NamespacedName]registry.Store
+	live     map[types.NamespacedName]Live
 	watchers map[int]func(catalog types.NamespacedName)
 	nextID   int
 }
@@ -62,9 +68,10 @@ type file struct {
 // it is closed, whatever happens to the catalog.
 type Snapshot struct {
 	registry.Store
-	Digest string    // of the content, as "sha256:<hex>"
-	ReadAt time.Time // when the content was read from the catalog
-	close  func()
+	Catalog types.NamespacedName
+	Digest  string    // of the content, as "sha256:<hex>"
+	ReadAt  time.Time // when the content was read from the catalog
+	close   func()
 }
 
 // Close ends the use of the snapshot. It must be called once.
@@ -88,7 +95,7 @@ func New(o Options) (*Cache, error) {
 	}
 	c := &Cache{
 		options: o, records: records, files: map[string]*file{},
-		live: map[types.NamespacedName]registry.Store{}, watchers: map[int]func(types.NamespacedName){},
+		live: map[types.NamespacedName]Live{}, watchers: map[int]func(types.NamespacedName){},
 	}
 	return c, errors.Join(removeIf(o.Dir, isUnfinished), c.sweep())
 }
@@ -171,7 +178,7 @@ func (c *Cache) Open(ctx context.Context, catalog types.NamespacedName) (*Snapsh
 	if !ok || rec.Digest == "" {
 		return nil, neverRead(catalog)
 	}
-	s, err := c.use(ctx, rec.Digest)
+	s, err := c.use(ctx, catalog, rec.Digest)
 	if err != nil && ctx.Err() == nil {
 		delete(c.records, catalog)
 		return nil, neverRead(catalog)
@@ -188,7 +195,7 @@ func neverRead(catalog types.NamespacedName) error {
 }
 
 // use opens a file by digest, or shares it. The lock is held.
-func (c *Cache) use(ctx context.Context, digest string) (*Snapshot, error) {
+func (c *Cache) use(ctx context.Context, catalog types.NamespacedName, digest string) (*Snapshot, error) {
 	f, ok := c.files[digest]
 	if !ok {
 		store, err := c.options.Open(ctx, filePath(c.options.Dir, digest))
@@ -199,7 +206,7 @@ func (c *Cache) use(ctx context.Context, digest string) (*Snapshot, error) {
 		c.files[digest] = f
 	}
 	f.users++
-	return &Snapshot{Store: f.store, Digest: digest, close: sync.OnceFunc(func() { c.release(f) })}, nil
+	return &Snapshot{Store: f.store, Catalog: catalog, Digest: digest, close: sync.OnceFunc(func() { c.release(f) })}, nil
 }
 
 func (c *Cache) release(f *file) {
@@ -240,16 +247,15 @@ func (c *Cache) Origin(catalog types.NamespacedName) string {
 	return c.records[catalog].Origin
 }
 
-// Connect says through which store the catalog itself can be asked; nil if it
-// cannot.
-func (c *Cache) Connect(catalog types.NamespacedName, store registry.Store) {
+// Connect says how the catalog itself can be asked; nil if it cannot.
+func (c *Cache) Connect(catalog types.NamespacedName, live Live) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if store == nil {
+	if live == nil {
 		delete(c.live, catalog)
 		return
 	}
-	c.live[catalog] = store
+	c.live[catalog] = live
 }
 
 // Forget drops the last good content of a catalog that was deleted. Content

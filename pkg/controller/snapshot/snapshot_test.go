@@ -45,6 +45,20 @@ func (s textStore) Bundle(_ context.Context, pkg, name string) (registry.Bundle,
 	return b, nil
 }
 
+func (s textStore) Package(_ context.Context, name string) (registry.Package, error) {
+	return registry.Package{Name: name, Channels: []registry.Channel{{Name: "stable", Entries: []registry.Entry{{Name: "etcd.v1"}}}}}, nil
+}
+
+// liveCatalog is a server with one bundle of a given text.
+type liveCatalog string
+
+func (l liveCatalog) Content(_ context.Context, pkg, channel, bundle string) (registry.Content, error) {
+	if pkg != "etcd" || channel != "stable" || bundle != "etcd.v1" {
+		return registry.Content{}, failure.New(failure.NotFound, "no %s in %s of %s", bundle, channel, pkg)
+	}
+	return content(string(l)), nil
+}
+
 func content(text string) registry.Content {
 	return registry.Content{CSV: []byte(text), Objects: [][]byte{[]byte(text)}}
 }
@@ -259,20 +273,17 @@ func TestContentOfPlans(t *testing.T) {
 		gone   bool   // the catalog was deleted
 		want   failure.Kind
 	}{
-		"it is in the snapshot":                             {texts: []string{"one"}},
-		"the catalog changed once":                          {texts: []string{"one", "two"}},
-		"the catalog changed and a plan needs the old":      {texts: []string{"one", "two", "three"}, needed: []install.ContentRef{ref("one")}},
-		"the catalog changed and no plan needed the old":    {texts: []string{"one", "two", "three"}, live: "three", want: failure.NotFound},
-		"the catalog was deleted while a plan needs it":     {texts: []string{"one"}, needed: []install.ContentRef{ref("one")}, gone: true},
-		"the catalog was deleted and no plan needed it":     {texts: []string{"one"}, gone: true, want: failure.Waiting},
-		"only the catalog itself has it":                    {texts: []string{"image"}, live: "one"},
-		"only the image has it":                             {texts: []string{"image"}, image: "one"},
-		"the image has something else":                      {texts: []string{"image"}, image: "other", live: "other", want: failure.NotFound},
-		"the image has it but nobody can read images":       {texts: []string{"image"}, want: failure.Invalid},
-		"the snapshot was never made and the catalog is up": {live: "one"},
-		"the snapshot was never made and the catalog is down": {
-			want: failure.Waiting,
-		},
+		"it is in the snapshot":                          {texts: []string{"one"}},
+		"the catalog changed once":                       {texts: []string{"one", "two"}},
+		"the catalog changed and a plan needs the old":   {texts: []string{"one", "two", "three"}, needed: []install.ContentRef{ref("one")}},
+		"the catalog changed and no plan needed the old": {texts: []string{"one", "two", "three"}, live: "three", want: failure.NotFound},
+		"the catalog was deleted while a plan needs it":  {texts: []string{"one"}, needed: []install.ContentRef{ref("one")}, gone: true},
+		"the catalog was deleted and no plan needed it":  {texts: []string{"one"}, gone: true, want: failure.NotFound},
+		"only the catalog itself has it":                 {texts: []string{"image"}, live: "one"},
+		"only the image has it":                          {texts: []string{"image"}, image: "one"},
+		"the image has something else":                   {texts: []string{"image"}, image: "other", live: "other", want: failure.NotFound},
+		"the image has it but nobody can read images":    {texts: []string{"image"}, live: " ", want: failure.NotFound},
+		"only a catalog that is down can have it":        {texts: []string{"image"}, want: failure.Waiting},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -295,7 +306,7 @@ func TestContentOfPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tt.live != "" {
-				c.Connect(operators, textStore{text: tt.live})
+				c.Connect(operators, liveCatalog(tt.live))
 			}
 			got, err := c.Content(t.Context(), ref("one"))
 			if tt.want != "" {

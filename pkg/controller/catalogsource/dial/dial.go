@@ -1,0 +1,99 @@
+// Package dial reaches catalog servers over gRPC and writes what they offer
+// into SQLite files. It decides nothing: the catalogsource controller does.
+package dial
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"chandler.dev/olm/pkg/controller/catalogsource"
+	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/rpc"
+	"chandler.dev/olm/pkg/registry/sqlite"
+	"chandler.dev/olm/pkg/registry/wire"
+	api "chandler.dev/olm/proto"
+)
+
+const (
+	keepaliveTime    = time.Minute // a silent peer is asked whether it lives
+	keepaliveTimeout = 10 * time.Second
+	connectTimeout   = 5 * time.Second
+	maxBackoff       = 5 * time.Second // between attempts to connect
+	contentTimeout   = time.Minute
+	maxMessage       = 256 << 20 // of one bundle with its manifests
+)
+
+// Address returns a connection to the catalog server at host:port, without
+// waiting for it. Catalogs are public data on the cluster's network: as the
+// existing clients do, it uses neither encryption nor credentials.
+func Address(address string) (catalogsource.Server, error) {
+	conn, err := grpc.NewClient(address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithIdleTimeout(0), // the state of the connection is what gets watched
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxBackoff},
+			MinConnectTimeout: connectTimeout,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+	)
+	if err != nil {
+		return catalogsource.Server{}, err
+	}
+	s := server{conn}
+	return catalogsource.Server{Conn: conn, Live: s, Watch: s.watch, Save: s.save}, nil
+}
+
+// OpenFile opens a file that a server was saved to.
+func OpenFile(ctx context.Context, path string) (snapshot.Store, error) {
+	return sqlite.Open(ctx, path)
+}
+
+type server struct{ conn *grpc.ClientConn }
+
+func (s server) watch(ctx context.Context, changed func(digest string)) error {
+	for digest, err := range rpc.WatchDigest(ctx, s.conn) {
+		switch {
+		case errors.Is(err, rpc.ErrNoWatch):
+			return catalogsource.ErrCannotWatch
+		case err != nil:
+			return err
+		}
+		changed(digest)
+	}
+	return ctx.Err()
+}
+
+func (s server) save(ctx context.Context, path string) error {
+	return sqlite.Create(ctx, path, registry.FromStore(rpc.NewClient(s.conn)))
+}
+
+// Content asks for one bundle directly: to know only its name would need the
+// list of all.
+func (s server) Content(ctx context.Context, pkg, channel, bundle string) (registry.Content, error) {
+	ctx, cancel := context.WithTimeout(ctx, contentTimeout)
+	defer cancel()
+	msg, err := api.NewRegistryClient(s.conn).GetBundle(ctx, &api.GetBundleRequest{PkgName: pkg, ChannelName: channel, CsvName: bundle})
+	switch status.Code(err) {
+	case codes.OK:
+		return wire.ContentOf(msg), nil
+	case codes.Unavailable, codes.DeadlineExceeded:
+		e := failure.New(failure.Waiting, "the catalog does not answer for the content of %q", bundle).WithHint("check that its server runs")
+		e.Err = err
+		return registry.Content{}, e
+	default:
+		e := failure.New(failure.NotFound, "the catalog does not hand out the content of %q", bundle).WithHint("check the log of its server")
+		e.Err = err
+		return registry.Content{}, e
+	}
+}
