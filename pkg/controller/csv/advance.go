@@ -6,6 +6,7 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
@@ -74,7 +75,7 @@ func (r *Reconciler) record(ctx context.Context, before *v1alpha1.ClusterService
 		return err
 	}
 	reply := &v1alpha1.ClusterServiceVersion{ObjectMeta: *s.csv.ObjectMeta.DeepCopy()}
-	if err := r.client.Status().Patch(ctx, reply, client.RawPatch(client.Merge.Type(), body)); err != nil {
+	if err := r.client.Status().Patch(ctx, reply, client.RawPatch(types.MergePatchType, body)); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	r.memory.note(reply)

@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -41,7 +42,11 @@ func (r *Reconciler) cleanUp(ctx context.Context, s *scope) (step.Outcome, error
 		return step.Stop(), err
 	}
 	reply := &v1alpha1.ClusterServiceVersion{ObjectMeta: *s.csv.ObjectMeta.DeepCopy()}
-	return step.Stop(), client.IgnoreNotFound(r.client.Patch(ctx, reply, client.RawPatch(client.Merge.Type(), body)))
+	if err := r.client.Patch(ctx, reply, client.RawPatch(types.MergePatchType, body)); err != nil {
+		return step.Stop(), client.IgnoreNotFound(err)
+	}
+	r.memory.note(reply)
+	return step.Stop(), nil
 }
 
 func (r *Reconciler) deleteOwned(ctx context.Context, gvk schema.GroupVersionKind, csv *v1alpha1.ClusterServiceVersion) error {

@@ -3,6 +3,7 @@ package csv
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -23,6 +24,10 @@ var errStale = errors.New("the cache is behind this process")
 // forgetAfter bounds the trust in memory: an object that somebody deleted right after
 // this process wrote it never shows up in a cache.
 const forgetAfter = 5 * time.Second
+
+// memoryLimit is how many objects are remembered before those are dropped that
+// no cache will ask about again.
+const memoryLimit = 256
 
 // memory knows the newest version of objects that this process wrote.
 type memory struct {
@@ -56,6 +61,9 @@ func (m *memory) note(obj client.Object) { m.noteVersion(obj, obj.GetResourceVer
 func (m *memory) noteVersion(named client.Object, version string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(m.wrote) >= memoryLimit {
+		maps.DeleteFunc(m.wrote, func(_ ref, w written) bool { return m.clock.Since(w.at) >= forgetAfter })
+	}
 	m.wrote[refOf(named)] = written{version, m.clock.Now()}
 }
 

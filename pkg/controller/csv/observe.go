@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 
-	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,6 +20,7 @@ type world struct {
 	requirements []v1alpha1.RequirementStatus
 	wanted       []appsv1.Deployment
 	existing     []appsv1.Deployment // those that belong to the ClusterServiceVersion
+	takers       []string            // other ClusterServiceVersions that have wanted Deployments
 }
 
 // observe looks at everything that the state machine needs.
@@ -33,11 +34,11 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 	if csv.Status.LastTransitionTime != nil {
 		w.Elapsed = r.clock.Since(csv.Status.LastTransitionTime.Time)
 	}
-	family, err := r.observeFamily(ctx, csv, &w.Observation)
-	if err != nil {
+	if err := r.observeDeployments(ctx, csv, w); err != nil {
 		return nil, err
 	}
-	if err := r.observeDeployments(ctx, csv, w); err != nil {
+	family, err := r.observeFamily(ctx, csv, w)
+	if err != nil {
 		return nil, err
 	}
 	if retires(csv.Status.Phase) || w.Membership.Bad() {
@@ -67,21 +68,24 @@ func checkStrategy(csv *v1alpha1.ClusterServiceVersion) phase.Verdict {
 }
 
 // observeFamily looks at the other ClusterServiceVersions of the namespace.
-func (r *Reconciler) observeFamily(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, o *phase.Observation) (family, error) {
+func (r *Reconciler) observeFamily(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) (family, error) {
 	all := &v1alpha1.ClusterServiceVersionList{}
 	if err := r.client.List(ctx, all, client.InNamespace(csv.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return family{}, err
 	}
 	f := familyOf(csv, all.Items)
-	o.Predecessor, o.Successor, o.Superseded = f.predecessor, f.successor, f.superseded
-	o.Ownership = crdConflict(csv, all.Items, f)
+	w.Predecessor, w.Successor, w.Superseded = f.predecessor, f.successor, f.superseded
+	w.Ownership = crdConflict(csv, all.Items, f)
+	if !w.Ownership.Bad() {
+		w.Ownership = deploymentConflict(all.Items, w.takers, f)
+	}
 	if !f.predecessor.Exists() {
 		return f, nil
 	}
 	condition := &operatorsv2.OperatorCondition{}
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: csv.Namespace, Name: f.predecessor.Name}, condition)
 	if err == nil {
-		o.Gate = gate(condition)
+		w.Gate = gate(condition)
 	}
 	return f, client.IgnoreNotFound(err)
 }
@@ -98,17 +102,40 @@ func (r *Reconciler) observeDeployments(ctx context.Context, csv *v1alpha1.Clust
 		return err
 	}
 	list := &appsv1.DeploymentList{}
-	if err := r.client.List(ctx, list, client.InNamespace(csv.Namespace), client.MatchingLabels(render.OwnerOf(csv).Labels())); err != nil {
+	if err := r.client.List(ctx, list, client.InNamespace(csv.Namespace)); err != nil {
 		return err
 	}
-	w.existing = list.Items
 	for i := range w.wanted {
-		if r.memory.behind(&w.wanted[i], byName(w.existing, w.wanted[i].Name)) {
+		have := byName(list.Items, w.wanted[i].Name)
+		if r.memory.behind(&w.wanted[i], have) {
 			return errStale
 		}
+		if owner := otherOwner(have, csv); owner != "" {
+			w.takers = append(w.takers, owner)
+		}
 	}
+	w.Taken = len(w.takers) > 0
+	w.existing = slices.DeleteFunc(list.Items, func(d appsv1.Deployment) bool { return !hasOwnerLabels(&d, csv) })
 	w.Install = phase.Inspect(w.wanted, w.existing, csv.Annotations)
 	return nil
+}
+
+func hasOwnerLabels(obj client.Object, csv *v1alpha1.ClusterServiceVersion) bool {
+	have := obj.GetLabels()
+	for key, value := range render.OwnerOf(csv).Labels() {
+		if have[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// otherOwner names the ClusterServiceVersion, not csv, that obj belongs to by its labels.
+func otherOwner(obj client.Object, csv *v1alpha1.ClusterServiceVersion) string {
+	if obj == nil || hasOwnerLabels(obj, csv) || obj.GetLabels()[render.LabelOwnerKind] != v1alpha1.ClusterServiceVersionKind {
+		return ""
+	}
+	return obj.GetLabels()[render.LabelOwner]
 }
 
 func byName(deployments []appsv1.Deployment, name string) client.Object {

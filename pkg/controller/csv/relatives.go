@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -84,6 +84,18 @@ func crdConflict(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServ
 				return phase.Verdict{Reason: v1alpha1.CSVReasonOwnerConflict, Message: fmt.Sprintf(
 					"conflicting CRD owner in namespace: %q owns %q too; delete one of the two, or let one replace the other", other.Name, crd.Name)}
 			}
+		}
+	}
+	return phase.Verdict{}
+}
+
+// deploymentConflict finds a ClusterServiceVersion outside the family that runs a
+// Deployment of the same name. OLM lets the two overwrite each other for ever.
+func deploymentConflict(all []v1alpha1.ClusterServiceVersion, takers []string, f family) phase.Verdict {
+	for i := range all {
+		if name := all[i].Name; slices.Contains(takers, name) && !f.kin.Has(name) && all[i].DeletionTimestamp.IsZero() {
+			return phase.Verdict{Reason: v1alpha1.CSVReasonOwnerConflict, Message: fmt.Sprintf(
+				"conflicting Deployment owner in namespace: %q runs a Deployment of the same name; delete one of the two, or let one replace the other", name)}
 		}
 	}
 	return phase.Verdict{}

@@ -238,7 +238,7 @@ func nextReplacing(o Observation) Decision {
 	case !o.Successor.Exists():
 		// OLM is stuck here; deleting the replacement brings the old version back instead.
 		return move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonNeedsReinstall, "the ClusterServiceVersion that was to replace this one is gone")
-	case waitsToReplace(o.Successor) && (o.Install.Health == Outdated || o.Install.Health == Missing):
+	case waitsToReplace(o.Successor) && !o.Taken && (o.Install.Health == Outdated || o.Install.Health == Missing):
 		// The old version serves until the new one takes over, so it is still kept in repair.
 		d := stay(o)
 		d.Do = Apply

@@ -212,6 +212,10 @@ func TestNext(t *testing.T) {
 			phase.Observation{Phase: replacing, Reason: "BeingReplaced", Successor: phase.Relative{Name: "v2", Phase: pending}, Install: missing},
 			want{replacing, "BeingReplaced", phase.Apply},
 		},
+		"Replacing: the replacement has taken over, but not yet said so": {
+			phase.Observation{Phase: replacing, Reason: "BeingReplaced", Successor: phase.Relative{Name: "v2", Phase: pending}, Install: missing, Taken: true},
+			want{replacing, "BeingReplaced", ""},
+		},
 		"Replacing: the replacement is gone": {phase.Observation{Phase: replacing, Reason: "BeingReplaced"}, want{pending, "NeedsReinstall", ""}},
 		"Deleting deletes":                   {phase.Observation{Phase: deleting, Reason: "Replaced"}, want{deleting, "Replaced", phase.Delete}},
 	}
