@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -71,12 +72,12 @@ func Heads(ch Channel) []string {
 	}
 	var heads []string
 	for _, e := range ch.Entries {
-		if !targets[e.Name] && !slices.Contains(heads, e.Name) {
+		if !targets[e.Name] {
 			heads = append(heads, e.Name)
 		}
 	}
 	slices.Sort(heads)
-	return heads
+	return slices.Compact(heads)
 }
 
 // Head returns the name of the entry that nothing replaces or skips.
@@ -133,18 +134,21 @@ func (e Entry) upgrades(bundle string) bool {
 	return bundle != "" && (e.Replaces == bundle || slices.Contains(e.Skips, bundle))
 }
 
-// Upgrades returns the names of the entries that replace or skip a bundle,
-// nearest the head first, then those off the order by name. A range of
-// versions does not count. The channel may be invalid.
-func Upgrades(ch Channel, bundle string) []string {
+// Upgrades returns, for every name that an entry replaces or skips, the names
+// of those entries: nearest the head first, then those off the order by name.
+// A range of versions does not count. The channel may be invalid.
+func Upgrades(ch Channel) map[string][]string {
 	rank := map[string]int{}
 	if g, err := NewGraph(ch, nil); err == nil {
 		rank = g.rank
 	}
-	var names []string
+	all := map[string][]string{}
 	for _, e := range ch.Entries {
-		if e.upgrades(bundle) {
-			names = append(names, e.Name)
+		for _, older := range append([]string{e.Replaces}, e.Skips...) {
+			// An entry that names a bundle twice comes twice in a row.
+			if known := all[older]; older != "" && (len(known) == 0 || known[len(known)-1] != e.Name) {
+				all[older] = append(known, e.Name)
+			}
 		}
 	}
 	rankOf := func(name string) int {
@@ -153,21 +157,17 @@ func Upgrades(ch Channel, bundle string) []string {
 		}
 		return len(rank)
 	}
-	slices.SortFunc(names, func(a, b string) int {
-		if d := rankOf(a) - rankOf(b); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
-	})
-	return names
+	for _, names := range all {
+		slices.SortFunc(names, func(a, b string) int {
+			return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a, b))
+		})
+	}
+	return all
 }
 
 // chainOf follows replaces from the head as far as there are entries.
 func chainOf(ch Channel, head string) ([]Entry, error) {
-	byName := make(map[string]Entry, len(ch.Entries))
-	for _, e := range ch.Entries {
-		byName[e.Name] = e
-	}
+	byName := ch.byName()
 	var chain []Entry
 	seen := map[string]bool{}
 	for e, ok := byName[head]; ok; e, ok = byName[e.Replaces] {
@@ -178,6 +178,14 @@ func chainOf(ch Channel, head string) ([]Entry, error) {
 		chain = append(chain, e)
 	}
 	return chain, nil
+}
+
+func (c Channel) byName() map[string]Entry {
+	all := make(map[string]Entry, len(c.Entries))
+	for _, e := range c.Entries {
+		all[e.Name] = e
+	}
+	return all
 }
 
 func cycleError(chain []Entry, again string) error {

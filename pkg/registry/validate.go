@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -22,6 +23,10 @@ func (v validated) Items(ctx context.Context) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		check := NewValidator()
 		for item, err := range v.src.Items(ctx) {
+			if found, ok := errors.AsType[Problem](err); ok {
+				yield(Item{}, InvalidCatalog(append(found.Problems, check.Problems()...)))
+				return
+			}
 			if err != nil {
 				yield(Item{}, err)
 				return
@@ -263,10 +268,10 @@ func checkEntry(e Entry) []Problem {
 // checkChain walks from the head by replaces, as far as the target is not
 // skipped, and reports a cycle or the entries that stay behind.
 func checkChain(ch Channel, head string) []Problem {
-	skipped := skippedBy(ch)
+	skipped, byName := skippedBy(ch), ch.byName()
 	reached := map[string]bool{}
 	var chain []Entry
-	for e, ok := ch.Entry(head); ok; e, ok = ch.Entry(e.Replaces) {
+	for e, ok := byName[head]; ok; e, ok = byName[e.Replaces] {
 		if reached[e.Name] {
 			return []Problem{{Message: cycleError(chain, e.Name).Error(), Hint: "remove one of these replaces"}}
 		}

@@ -21,15 +21,16 @@ const (
 		WHERE e.package = ? AND e.channel = ? AND e.name = ?`
 
 	latestQuery = `SELECT l.package, l.channel, c.head, e.replaces, e.skip_range, l.skips
-		FROM latest l
+		FROM api a JOIN latest l ON l.api = a.id
 		JOIN channel c ON c.package = l.package AND c.name = l.channel
 		JOIN entry e ON e.package = l.package AND e.channel = l.channel AND e.name = c.head
-		WHERE l.api = ? ORDER BY l.package, l.channel`
+		WHERE a.key = ? ORDER BY l.package, l.channel`
 
 	providersQuery = `SELECT e.package, e.channel, e.name, e.replaces, e.skip_range, e.skips
-		FROM provider p JOIN channel c ON c.package = p.package
-		JOIN entry e ON e.package = p.package AND e.channel = c.name AND e.name = p.bundle
-		WHERE p.api = ? ORDER BY e.package, e.channel, e.name`
+		FROM api a JOIN provider p ON p.api = a.id JOIN bundle b ON b.id = p.bundle
+		JOIN channel c ON c.package = b.package
+		JOIN entry e ON e.package = b.package AND e.channel = c.name AND e.name = b.name
+		WHERE a.key = ? ORDER BY e.package, e.channel, e.name`
 
 	upgradingQuery = `SELECT e.package, e.channel, e.name, e.replaces, e.skip_range, e.skips
 		FROM edge g JOIN entry e ON e.package = g.package AND e.channel = g.channel AND e.name = g.name

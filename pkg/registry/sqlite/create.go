@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -54,7 +55,7 @@ func write(ctx context.Context, path string, src registry.Source) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	for _, statement := range []string{pragma("application_id", applicationID), pragma("user_version", schemaVersion), schema} {
+	for _, statement := range []string{pragma("page_size", pageBytes), pragma("application_id", applicationID), pragma("user_version", schemaVersion), schema} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err
 		}
@@ -83,7 +84,8 @@ type writer struct {
 	packages     []registry.Package // small: names and edges
 	ids          map[wire.Address]int64
 	inline       map[int64]bool // bundles whose content is listed
-	apis         map[int64][]string
+	apis         map[string]int64
+	provided     map[int64][]int64 // APIs by bundle
 	deprecations map[wire.Address]string
 	blobs        map[[3]string]int
 }
@@ -91,7 +93,7 @@ type writer struct {
 func newWriter(ctx context.Context, tx *sql.Tx) (*writer, error) {
 	w := &writer{
 		tx: tx, statements: map[string]*sql.Stmt{}, digest: registry.NewDigester(),
-		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, apis: map[int64][]string{},
+		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, apis: map[string]int64{}, provided: map[int64][]int64{},
 		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{},
 	}
 	// The seal comes first, so that it is near the start of the file.
@@ -118,6 +120,7 @@ type row struct {
 
 	sum             registry.Sum
 	common, content []byte // compressed
+	images          []byte // compressed; nil if there are none
 	kind            contentKind
 	apis            []string
 	err             error
@@ -188,6 +191,14 @@ func encode(item registry.Item) row {
 	if r.kind != noContent {
 		r.content = compress(content)
 	}
+	if len(b.RelatedImages) > 0 {
+		images, err := json.Marshal(b.RelatedImages)
+		if err != nil {
+			r.err = err
+			return r
+		}
+		r.images = compress(images)
+	}
 	for _, gvk := range wire.Provided(b) {
 		r.apis = append(r.apis, apiKey(gvk))
 	}
@@ -220,17 +231,35 @@ func (w *writer) bundle(ctx context.Context, r row) error {
 	}
 	id := int64(len(w.ids) + 1)
 	w.ids[at] = id
-	w.apis[id] = r.apis
 	w.inline[id] = r.Bundle.Image == "" && r.kind != noContent
 	if r.Bundle.Deprecation != "" {
 		w.deprecations[at] = r.Bundle.Deprecation
 	}
-	images, err := jsonOrNil(r.Bundle.RelatedImages)
+	err := w.exec(ctx, `INSERT INTO bundle (id, package, name, common_z, content_z, kind, images_z) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		id, at.Package, at.Bundle, r.common, nilIfEmpty(r.content), int(r.kind), nilIfEmpty(r.images))
 	if err != nil {
 		return err
 	}
-	return w.exec(ctx, `INSERT INTO bundle (id, package, name, common_z, content_z, kind, images) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		id, at.Package, at.Bundle, r.common, nilIfEmpty(r.content), int(r.kind), images)
+	return w.provides(ctx, id, r.apis)
+}
+
+// provides writes the APIs of a bundle.
+func (w *writer) provides(ctx context.Context, bundle int64, keys []string) error {
+	for _, key := range keys {
+		id, ok := w.apis[key]
+		if !ok {
+			id = int64(len(w.apis) + 1)
+			w.apis[key] = id
+			if err := w.exec(ctx, `INSERT INTO api (id, key) VALUES (?, ?)`, id, key); err != nil {
+				return err
+			}
+		}
+		w.provided[bundle] = append(w.provided[bundle], id)
+		if err := w.exec(ctx, `INSERT OR IGNORE INTO provider (api, bundle) VALUES (?, ?)`, id, bundle); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) blob(ctx context.Context, b registry.Blob) error {

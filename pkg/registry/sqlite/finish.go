@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -97,11 +98,6 @@ func (w *writer) entry(ctx context.Context, at wire.Address, e registry.Entry, p
 	var bundle any
 	if id, ok := w.ids[owner]; ok {
 		bundle = id
-		for _, api := range w.apis[id] {
-			if err := w.exec(ctx, `INSERT OR IGNORE INTO provider (api, package, bundle) VALUES (?, ?, ?)`, api, at.Package, at.Bundle); err != nil {
-				return err
-			}
-		}
 	}
 	return w.exec(ctx, `INSERT INTO entry (package, channel, name, bundle, replaces, skips, skip_range, position, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		at.Package, at.Channel, at.Bundle, bundle, e.Replaces, skips, e.SkipRange, position, answer)
@@ -109,18 +105,12 @@ func (w *writer) entry(ctx context.Context, at wire.Address, e registry.Entry, p
 
 // edges writes which entries upgrade each older bundle.
 func (w *writer) edges(ctx context.Context, pkg string, ch registry.Channel) error {
-	seen := map[string]bool{"": true}
-	for _, e := range ch.Entries {
-		for _, older := range append([]string{e.Replaces}, e.Skips...) {
-			if seen[older] {
-				continue
-			}
-			seen[older] = true
-			for rank, name := range registry.Upgrades(ch, older) {
-				err := w.exec(ctx, `INSERT INTO edge (older, package, channel, name, rank) VALUES (?, ?, ?, ?, ?)`, older, pkg, ch.Name, name, rank)
-				if err != nil {
-					return err
-				}
+	upgrades := registry.Upgrades(ch)
+	for _, older := range slices.Sorted(maps.Keys(upgrades)) {
+		for rank, name := range upgrades[older] {
+			err := w.exec(ctx, `INSERT INTO edge (older, package, channel, name, rank) VALUES (?, ?, ?, ?, ?)`, older, pkg, ch.Name, name, rank)
+			if err != nil {
+				return err
 			}
 		}
 	}
@@ -137,7 +127,7 @@ func (w *writer) heads(ctx context.Context, pkg string, ch registry.Channel) err
 	if err != nil {
 		return err
 	}
-	for _, api := range w.apis[w.ids[wire.Address{Package: pkg, Bundle: head.Name}]] {
+	for _, api := range w.provided[w.ids[wire.Address{Package: pkg, Bundle: head.Name}]] {
 		err := w.exec(ctx, `INSERT OR IGNORE INTO latest (api, package, channel, skips) VALUES (?, ?, ?, ?)`, api, pkg, ch.Name, skips)
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ CREATE TABLE bundle (
   common_z  BLOB NOT NULL,    -- Bundle: what is the same in every channel
   content_z BLOB,             -- manifests in the form that kind says; NULL if there are none
   kind      INTEGER NOT NULL, -- contentKind
-  images    TEXT              -- related images as JSON; NULL if there are none
+  images_z  BLOB              -- related images as JSON; NULL if there are none
 ) STRICT;
 
 CREATE UNIQUE INDEX bundle_by_name ON bundle (package, name);
@@ -61,16 +61,20 @@ CREATE TABLE edge (
   PRIMARY KEY (older, package, channel, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE api (
+  id  INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE     -- version, kind and group, see apiKey
+) STRICT;
+
 CREATE TABLE provider (
-  api     TEXT NOT NULL,       -- version, kind and group, see apiKey
-  package TEXT NOT NULL,
-  bundle  TEXT NOT NULL,
-  PRIMARY KEY (api, package, bundle)
+  api    INTEGER NOT NULL REFERENCES api (id),
+  bundle INTEGER NOT NULL,
+  PRIMARY KEY (api, bundle)
 ) STRICT, WITHOUT ROWID;
 
 -- latest holds the providers that are channel heads.
 CREATE TABLE latest (
-  api     TEXT NOT NULL,
+  api     INTEGER NOT NULL REFERENCES api (id),
   package TEXT NOT NULL,
   channel TEXT NOT NULL,
   skips   TEXT,                -- those that are entries of the channel

@@ -28,6 +28,9 @@ const schemaVersion = 1
 // applicationID marks the file as ours ("chnd").
 const applicationID = 0x63686e64
 
+// pageBytes is large because rows are: fewer of them are cut in two.
+const pageBytes = 16 << 10
+
 //go:embed schema.sql
 var schema string
 

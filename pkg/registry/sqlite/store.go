@@ -71,11 +71,11 @@ func (s *Store) channels(ctx context.Context, pkg string) ([]registry.Channel, e
 }
 
 // The deprecation of a bundle is part of its places; one is as good as another.
-const bundleQuery = `SELECT b.common_z, b.kind, b.content_z, b.images,
+const bundleQuery = `SELECT b.common_z, b.kind, b.content_z, b.images_z,
 	(SELECT e.place FROM entry e JOIN channel c ON c.package = b.package WHERE e.package = b.package AND e.channel = c.name AND e.name = b.name LIMIT 1)
 	FROM bundle b WHERE b.package = ? AND b.name = ?`
 
-const bundlesQuery = `SELECT b.common_z, 0, NULL, b.images,
+const bundlesQuery = `SELECT b.common_z, 0, NULL, b.images_z,
 	(SELECT e.place FROM entry e JOIN channel c ON c.package = b.package WHERE e.package = b.package AND e.channel = c.name AND e.name = b.name LIMIT 1)
 	FROM bundle b WHERE b.package = ? ORDER BY b.name`
 
@@ -107,9 +107,8 @@ func (s *Store) Bundle(ctx context.Context, pkg, name string) (registry.Bundle, 
 
 func scanBundle(rows *sql.Rows) (registry.Bundle, error) {
 	var (
-		common, content, place sql.RawBytes
-		kind                   contentKind
-		images                 *string
+		common, content, place, images sql.RawBytes
+		kind                           contentKind
 	)
 	if err := rows.Scan(&common, &kind, &content, &images, &place); err != nil {
 		return registry.Bundle{}, err
@@ -123,8 +122,13 @@ func scanBundle(rows *sql.Rows) (registry.Bundle, error) {
 		return registry.Bundle{}, err
 	}
 	b := wire.Stored(msg)
-	if b.RelatedImages, err = listOf[registry.RelatedImage](images); err != nil {
-		return registry.Bundle{}, err
+	if len(images) > 0 {
+		if data, err = expand(nil, images); err != nil {
+			return registry.Bundle{}, err
+		}
+		if err := json.Unmarshal(data, &b.RelatedImages); err != nil {
+			return registry.Bundle{}, err
+		}
 	}
 	b.Content, err = decodeContent(kind, content)
 	return b, err

@@ -109,7 +109,7 @@ func (w walker) Replacement(ctx context.Context, at Address) (string, error) {
 	if !ok {
 		return "", NoChannel(at)
 	}
-	return append(registry.Upgrades(ch, at.Bundle), "")[0], nil
+	return append(registry.Upgrades(ch)[at.Bundle], "")[0], nil
 }
 
 // members returns the entries of all channels, and the packages by name.
@@ -152,9 +152,13 @@ func SortForListing(all []registry.Member) {
 
 // SkipsWithin returns the skips of an entry that are entries of its channel.
 func SkipsWithin(ch registry.Channel, e registry.Entry) []string {
+	names := map[string]bool{}
+	for _, other := range ch.Entries {
+		names[other.Name] = true
+	}
 	var within []string
 	for _, s := range e.Skips {
-		if _, ok := ch.Entry(s); ok {
+		if names[s] {
 			within = append(within, s)
 		}
 	}

@@ -1,0 +1,183 @@
+package fbc
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"unicode"
+)
+
+// maxDocument bounds the memory that one document can cost.
+const maxDocument = 64 << 20
+
+var errTooLarge = fmt.Errorf("the document is larger than %d MiB", maxDocument>>20)
+
+// document is one blob as it was written.
+type document struct {
+	text []byte
+	line int // of its first byte in the file, from 1
+	json bool
+}
+
+// documents yields the documents of a file: YAML separated by lines of three
+// dashes, or JSON objects one after the other, as its first letter says.
+func documents(r io.Reader) iter.Seq2[document, error] {
+	return func(yield func(document, error) bool) {
+		in := bufio.NewReaderSize(r, 64<<10)
+		isJSON, err := startsJSON(in)
+		switch {
+		case err != nil:
+			yield(document{}, err)
+		case isJSON:
+			splitJSON(in, yield)
+		default:
+			splitYAML(in, yield)
+		}
+	}
+}
+
+// startsJSON looks at the first letter that is no space.
+func startsJSON(in *bufio.Reader) (bool, error) {
+	for n := 1; n <= in.Size(); n++ {
+		head, err := in.Peek(n)
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if c := head[n-1]; !unicode.IsSpace(rune(c)) {
+			return c == '{', nil
+		}
+	}
+	return false, nil
+}
+
+// splitYAML yields everything between separators. Of a part that is empty only
+// the first and the last one are passed over, as in every YAML stream.
+func splitYAML(in *bufio.Reader, yield func(document, error) bool) {
+	doc := document{line: 1}
+	line, separated := 0, false
+	for {
+		text, err := in.ReadSlice('\n')
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+			yield(document{}, err)
+			return
+		}
+		separator := isSeparator(text) && (len(doc.text) == 0 || doc.text[len(doc.text)-1] == '\n')
+		switch {
+		case separator && (separated || !blank(doc.text)):
+			if !yield(doc, nil) {
+				return
+			}
+			fallthrough
+		case separator:
+			separated = true
+			doc = document{line: line + 2}
+			if rest := withoutComment(text[len("---"):]); !blank(rest) {
+				doc = document{text: append(doc.text, text[len("---"):]...), line: line + 1}
+			}
+		case len(doc.text)+len(text) > maxDocument:
+			yield(doc, errTooLarge)
+			return
+		default:
+			doc.text = append(doc.text, text...)
+		}
+		if err == nil {
+			line++
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+	}
+	if !blank(doc.text) {
+		yield(doc, nil)
+	}
+}
+
+// isSeparator reports whether a line starts a document.
+func isSeparator(line []byte) bool {
+	rest, ok := bytes.CutPrefix(line, []byte("---"))
+	return ok && (len(rest) == 0 || unicode.IsSpace(rune(rest[0])))
+}
+
+func withoutComment(rest []byte) []byte {
+	before, _, _ := bytes.Cut(rest, []byte(" #"))
+	return before
+}
+
+func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
+
+// scanner finds the end of a JSON object without understanding what is in it.
+type scanner struct {
+	depth             int
+	inString, escaped bool
+}
+
+// next takes a letter in and reports whether it ends the object.
+func (s *scanner) next(c byte) bool {
+	switch {
+	case s.escaped:
+		s.escaped = false
+	case s.inString:
+		s.escaped = c == '\\'
+		s.inString = c != '"'
+	case c == '"':
+		s.inString = true
+	case c == '{' || c == '[':
+		s.depth++
+	case c == '}' || c == ']':
+		s.depth--
+		return s.depth <= 0
+	}
+	return false
+}
+
+// splitJSON yields the objects of a stream, each with what is before it.
+func splitJSON(in *bufio.Reader, yield func(document, error) bool) {
+	doc := document{line: 1, json: true}
+	line := 1
+	var s scanner
+	for {
+		chunk, err := in.Peek(max(1, in.Buffered()))
+		if len(chunk) == 0 {
+			if err != nil && !errors.Is(err, io.EOF) {
+				yield(document{}, err)
+			} else if !blank(doc.text) {
+				yield(doc, nil) // unfinished: parsing it says where
+			}
+			return
+		}
+		used, ended := 0, false
+		for used < len(chunk) && !ended {
+			if chunk[used] == '\n' {
+				line++
+			}
+			ended = s.next(chunk[used])
+			used++
+		}
+		doc.text = append(doc.text, chunk[:used]...)
+		if len(doc.text) > maxDocument {
+			yield(doc, errTooLarge)
+			return
+		}
+		_, _ = in.Discard(used) // they are buffered
+		if !ended {
+			continue
+		}
+		doc.line += bytes.Count(doc.text[:len(doc.text)-len(bytes.TrimLeft(doc.text, " \t\r\n"))], []byte("\n"))
+		if !yield(doc, nil) {
+			return
+		}
+		doc, s = document{line: line, json: true}, scanner{}
+	}
+}
+
+// where names a line of a file.
+func where(file string, line int) string {
+	return fmt.Sprintf("%s:%d", strings.TrimPrefix(file, "./"), line)
+}
