@@ -26,11 +26,6 @@ func (r *Reconciler) act(ctx context.Context, db *v1alpha1.ProductionReadyDataba
 		return r.patchFinalizer(ctx, db, controllerutil.RemoveFinalizer)
 	case Hold, Rest, Resize:
 	}
-	if a.Evict != 0 {
-		if err := r.members.Remove(ctx, addresses(db, o.Voters.Replicas), a.Evict); err != nil {
-			return fmt.Errorf("remove member %x from etcd: %w", a.Evict, err)
-		}
-	}
 	if err := r.applyAll(ctx, db, o, a); err != nil {
 		return err
 	}
@@ -39,6 +34,24 @@ func (r *Reconciler) act(ctx context.Context, db *v1alpha1.ProductionReadyDataba
 		r.events.Eventf(db, nil, corev1.EventTypeNormal, "Resized", "Resize", "%s", a.Reason)
 	}
 	return nil
+}
+
+// evict removes the member that an action names from etcd. If etcd refuses,
+// which it does while it has not been whole for some seconds, the action turns
+// into waiting.
+func (r *Reconciler) evict(ctx context.Context, db *v1alpha1.ProductionReadyDatabase, o Observation, a Action) Action {
+	if a.Evict == 0 {
+		return a
+	}
+	err := r.members.Remove(ctx, addresses(db, o.Voters.Replicas), a.Evict)
+	if err == nil {
+		return a
+	}
+	logf.FromContext(ctx).Info("etcd keeps a member", "member", fmt.Sprintf("%x", a.Evict), "reason", err.Error())
+	return Action{
+		Verb: Hold, Voters: o.Voters.Replicas, Readers: o.Readers.Replicas,
+		Reason: "etcd does not let a member go until all others were connected for some seconds",
+	}
 }
 
 // applyAll makes the objects of a database what they shall be: settings before

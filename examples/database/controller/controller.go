@@ -83,6 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, db *v1alpha1.ProductionReady
 		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
 	}
 	action := Next(wanted(db, r.release, observed), observed)
+	action = r.evict(ctx, db, observed, action)
 	if err := r.act(ctx, db, observed, action); err != nil {
 		return ctrl.Result{}, quiet(fmt.Errorf("act: %w", err))
 	}

@@ -142,7 +142,8 @@ func (s *stage) settle() (sizes []int32) {
 type cluster struct {
 	stage   *stage
 	removed []uint64
-	err     error
+	err     error // of List
+	refusal error // of Remove
 }
 
 func (c *cluster) List(ctx context.Context, _ []string) (members []controller.Member, err error) {
@@ -164,6 +165,9 @@ func (c *cluster) List(ctx context.Context, _ []string) (members []controller.Me
 }
 
 func (c *cluster) Remove(_ context.Context, _ []string, id uint64) error {
+	if c.refusal != nil {
+		return c.refusal
+	}
 	c.removed = append(c.removed, id)
 	return nil
 }
@@ -200,6 +204,27 @@ func TestSilentMembersStopTheGrowth(t *testing.T) {
 	ready := meta.FindStatusCondition(db.Status.Conditions, v1alpha1.ConditionReady)
 	if db.Status.Members != 1 || ready == nil || ready.Message != "the pods are ready but no member answers" {
 		t.Errorf("members %d, Ready %+v", db.Status.Members, ready)
+	}
+}
+
+func TestMemberThatEtcdKeepsKeepsItsPod(t *testing.T) {
+	c := &cluster{}
+	s := newStage(t, c, v1alpha1.ProductionReadyDatabaseSpec{ClusterSize: 3})
+	c.stage = s
+	s.settle()
+	c.refusal = errors.New("etcdserver: unhealthy cluster")
+	s.edit(func(spec *v1alpha1.ProductionReadyDatabaseSpec) { spec.ClusterSize = 1 })
+	s.settle()
+	db := s.database()
+	ready := meta.FindStatusCondition(db.Status.Conditions, v1alpha1.ConditionReady)
+	want := "etcd does not let a member go until all others were connected for some seconds"
+	if db.Status.Members != 3 || ready == nil || ready.Message != want {
+		t.Errorf("members %d, Ready %+v", db.Status.Members, ready)
+	}
+	c.refusal = nil
+	s.settle()
+	if got := s.database().Status.Members; got != 1 {
+		t.Errorf("%d members after etcd agreed, want 1", got)
 	}
 }
 

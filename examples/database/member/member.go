@@ -148,6 +148,7 @@ func configOf(o Options, move Move, s Sight) (*embed.Config, error) {
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "1h"
 	c.MaxLearners = maxLearners
 	c.LogLevel = "warn"
+	c.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	c.ListenClientUrls = []url.URL{httpURL(o.Listen, clientPort)}
 	c.ListenPeerUrls = []url.URL{httpURL(o.Listen, peerPort)}
 	c.AdvertiseClientUrls = []url.URL{httpURL(o.Host, clientPort)}
@@ -181,16 +182,19 @@ func httpURL(host, port string) url.URL {
 	return url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
 }
 
-// promote makes a learner vote as soon as it has caught up.
+// promote makes a learner vote as soon as it has caught up. It looks again and
+// again: a member learns that it is a learner some time after its start.
 func promote(ctx context.Context, server *embed.Etcd) {
+	log := logr.FromContextOrDiscard(ctx)
 	_ = wait.PollUntilContextCancel(ctx, Retry, true, func(ctx context.Context) (bool, error) {
 		if !server.Server.IsLearner() {
-			return true, nil
+			return false, nil
 		}
-		_, err := server.Server.PromoteMember(ctx, uint64(server.Server.MemberID()))
-		if err != nil {
-			logr.FromContextOrDiscard(ctx).V(1).Info("not promoted yet", "reason", err.Error())
+		if _, err := server.Server.PromoteMember(ctx, uint64(server.Server.MemberID())); err != nil {
+			log.V(1).Info("not promoted yet", "reason", err.Error())
+			return false, nil
 		}
-		return err == nil, nil
+		log.Info("promoted")
+		return true, nil
 	})
 }
