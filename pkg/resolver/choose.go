@@ -36,6 +36,9 @@ func (f *formula) choose() (choice, error) {
 	}
 	for i := 0; i < len(c.entries); i++ {
 		for _, n := range c.entries[i].needs {
+			if _, spare := f.spare[n]; spare && slices.Contains(f.g.fixed, c.entries[i]) {
+				continue // what nobody owns is left as it is
+			}
 			if err := f.meet(&c, n); err != nil {
 				return c, err
 			}

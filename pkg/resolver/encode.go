@@ -113,22 +113,30 @@ func (f *formula) addExclusions() {
 	}
 }
 
-// atMostOne lets one of the entries be there. Of those that stay in any case
-// there may be several: that they exclude each other stops nobody else.
+// atMostOne lets one of the entries be there. What is installed side by side
+// may go on so, except behind a failed upgrade: what that was to replace stops
+// the next one.
 func (f *formula) atMostOne(x fact) {
-	var free, fixed []solver.Lit
+	var offered, installed []*entry
+	var lits []solver.Lit
 	for _, e := range x.entries {
-		if slices.Contains(f.g.fixed, e) {
-			fixed = append(fixed, f.lits[e])
-		} else {
-			free = append(free, f.lits[e])
+		if e.installed != nil {
+			installed = append(installed, e)
+			continue
 		}
+		offered = append(offered, e)
+		lits = append(lits, f.lits[e])
 	}
 	g := f.fact(x)
-	f.s.AtMostOne(g, free...)
-	for _, a := range fixed {
-		for _, b := range free {
-			f.clause(g, -a, -b)
+	f.s.AtMostOne(g, lits...)
+	for i, a := range installed {
+		for _, b := range offered {
+			f.clause(g, -f.lits[a], -f.lits[b])
+		}
+		for _, b := range installed[:i] {
+			if a.blocks != b.blocks {
+				f.clause(g, -f.lits[a], -f.lits[b])
+			}
 		}
 	}
 }

@@ -54,25 +54,33 @@ func (w *world) retire(failForward bool) {
 	owned := w.owned()
 	gone := map[*entry]bool{}
 	for _, s := range w.wants {
-		if s.current == nil || s.current.installed.Phase == PhaseFailed && !failForward {
+		if s.current == nil {
 			continue
 		}
+		failed := s.current.installed.Phase == PhaseFailed
 		seen := map[*entry]bool{s.current: true}
-		for e := w.installedNamed(s.current.installed.Replaces); e != nil && !owned[e]; e = w.installedNamed(e.installed.Replaces) {
-			if seen[e] {
+		for e := w.predecessor(s.current); e != nil && !owned[e]; e = w.predecessor(e) {
+			switch {
+			case failed && !failForward:
+				e.blocks = true
+			case seen[e]:
 				s.refusal = w.refuseChain(s, e, "has already been seen")
+			case failed && e.installed.Phase != PhaseReplacing:
+				s.refusal = w.refuseChain(s, e, "in phase "+phaseName(e.installed.Phase)+" instead of Replacing")
+			default:
+				gone[e] = true
+			}
+			if seen[e] || s.refusal != nil {
 				break
 			}
 			seen[e] = true
-			if s.current.installed.Phase == PhaseFailed && e.installed.Phase != PhaseReplacing {
-				s.refusal = w.refuseChain(s, e, "in phase "+phaseName(e.installed.Phase)+" instead of Replacing")
-				break
-			}
-			gone[e] = true
 		}
 	}
 	w.installed = slices.DeleteFunc(w.installed, func(e *entry) bool { return gone[e] })
 }
+
+// predecessor is the installed bundle that another one replaces.
+func (w *world) predecessor(e *entry) *entry { return w.installedNamed(e.installed.Replaces) }
 
 func phaseName(p Phase) string {
 	if p == PhaseRunning {

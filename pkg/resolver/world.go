@@ -48,6 +48,7 @@ type entry struct {
 	offer     *offer     // nil if it is installed
 	installed *Installed // nil if it is offered
 	known     *constraint.Facts
+	blocks    bool    // a failed upgrade was to replace it
 	needs     []*need // nil until the entry is reached
 	reached   bool
 }
