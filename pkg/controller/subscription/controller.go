@@ -25,7 +25,8 @@ import (
 const (
 	workers = 4
 	// staleRetry is how long to wait for a watch to deliver what was written.
-	staleRetry = 200 * time.Millisecond
+	staleRetry   = 200 * time.Millisecond
+	cachedOffers = 4 << 20 // bytes of what catalogs offer, kept between decisions
 	// contentRetry is how long to wait for content that nobody could deliver.
 	contentRetry = 10 * time.Second
 )
@@ -47,6 +48,7 @@ type Reconciler struct {
 	options    Options
 	written    *written
 	footprints *footprints
+	offers     *resolver.Cache
 }
 
 // New returns a Reconciler.
@@ -57,7 +59,7 @@ func New(o Options) *Reconciler {
 	if o.KubeVersion == nil {
 		o.KubeVersion = func() string { return "" }
 	}
-	return &Reconciler{options: o, written: newWritten(), footprints: newFootprints()}
+	return &Reconciler{options: o, written: newWritten(), footprints: newFootprints(), offers: resolver.NewCache(cachedOffers)}
 }
 
 // Reconcile resolves the namespace that the request names.
@@ -82,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 		return ctrl.Result{}, fmt.Errorf("resolve: %w", err)
 	}
 	err = errors.Join(s.errs...)
-	err = errors.Join(err, r.writeStatuses(ctx, s), r.startPlans(ctx, s), r.collect(ctx, s))
+	err = errors.Join(err, r.writeStatuses(ctx, s), r.startPlans(ctx, s))
 	return ctrl.Result{RequeueAfter: s.retry}, err
 }
 
@@ -112,12 +114,12 @@ func (s *session) refuseAll(why *refusal) {
 
 // resolve decides and acts, component by component.
 func (r *Reconciler) resolve(ctx context.Context, s *session) error {
-	problem := problemOf(s.view, s.links)
-	var err error
-	if problem.Catalogs, err = gather(ctx, s.view, problem); err != nil {
+	problem, err := r.gather(ctx, s.view, problemOf(s.view, s.links))
+	if err != nil {
 		return err
 	}
 	s.offers = problem.Catalogs
+	restore(&problem, s.links)
 	r.footprints.remember(s.namespace, footprintOf(problem))
 	solution, err := resolver.Resolve(ctx, problem)
 	if err != nil {

@@ -39,6 +39,42 @@ func problemOf(v *view, links map[string]link) resolver.Problem {
 	return p
 }
 
+// restore makes Subscriptions whose ClusterServiceVersion was deleted start
+// with that version again, or with the newest if it is not offered any more:
+// to start with spec.startingCSV could be a downgrade.
+func restore(p *resolver.Problem, links map[string]link) {
+	for i := range p.Subscriptions {
+		s := &p.Subscriptions[i]
+		lost := links[s.Name].lost
+		if lost == "" {
+			continue
+		}
+		s.StartingCSV = ""
+		if isOffered(p.Catalogs, *s, lost) {
+			s.StartingCSV = lost
+		}
+	}
+}
+
+func isOffered(catalogs []resolver.Catalog, s resolver.Subscription, bundle string) bool {
+	for _, c := range catalogs {
+		if s.Catalog != (resolver.CatalogRef{}) && s.Catalog != c.Ref {
+			continue
+		}
+		for _, offer := range c.Packages {
+			if offer.Package.Name != s.Package {
+				continue
+			}
+			for _, ch := range offer.Package.Channels {
+				if _, ok := ch.Entry(bundle); ok && (s.Channel == "" || s.Channel == ch.Name) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 func catalogOf(sub *v1alpha1.Subscription) resolver.CatalogRef {
 	return resolver.CatalogRef{Namespace: sub.Spec.CatalogSourceNamespace, Name: sub.Spec.CatalogSource}
 }

@@ -17,6 +17,7 @@ const generatedBy = "olm.generated-by"
 // believed from a status, so that a status that was lost is only written again.
 type link struct {
 	installed string                // name of the ClusterServiceVersion that it owns; empty if none
+	lost      string                // name of the one that it had, if somebody deleted that; empty if not
 	plan      *v1alpha1.InstallPlan // the newest that was made for it; nil if none
 	brings    string                // name of what the plan installs for it
 }
@@ -30,10 +31,19 @@ func linksOf(v *view) map[string]link {
 			brings := bringsFor(plan, sub)
 			if isFor(plan, sub) && (brings != "" || installplan.NeedsStatus(plan)) {
 				l.plan, l.brings = plan, brings
+				if plan.Status.Phase == v1alpha1.InstallPlanPhaseComplete {
+					l.lost = brings
+				}
 			}
 		}
 		if l.plan == nil && sub.Status.InstallPlanRef != nil {
 			l.plan = v.plan(sub.Status.InstallPlanRef.Name)
+		}
+		if sub.Status.InstalledCSV != "" {
+			l.lost = sub.Status.InstalledCSV
+		}
+		if l.installed != "" {
+			l.lost = ""
 		}
 		links[sub.Name] = l
 	}

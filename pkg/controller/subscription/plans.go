@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,7 +37,14 @@ func (r *Reconciler) propose(ctx context.Context, s *session, c resolver.Compone
 	if err != nil {
 		return r.unbuildable(s, err)
 	}
-	switch reuseOf(former, built) {
+	decided := reuseOf(former, built)
+	if decided == reuseSupersede {
+		pending = append(pending, former)
+	}
+	if err := r.remove(ctx, pending, &o); err != nil {
+		return o, err
+	}
+	switch decided {
 	case reuseKeep:
 		o.plan = former
 	case reuseStart:
@@ -52,16 +58,10 @@ func (r *Reconciler) propose(ctx context.Context, s *session, c resolver.Compone
 			return outcome{unsure: true}, err
 		}
 		o.plan, err = r.create(ctx, s, c)
-	case reuseSupersede:
-		pending = append(pending, former)
-		o.plan, err = r.create(ctx, s, c)
-	case reuseNone:
+	case reuseSupersede, reuseNone:
 		o.plan, err = r.create(ctx, s, c)
 	}
-	if err != nil {
-		return o, err
-	}
-	return o, r.remove(ctx, pending, &o)
+	return o, err
 }
 
 // unbuildable reports content that cannot be installed: to the Subscriptions
@@ -204,35 +204,4 @@ func (r *Reconciler) remove(ctx context.Context, plans []*v1alpha1.InstallPlan, 
 		o.gone[plan.Name] = true
 	}
 	return errors.Join(errs...)
-}
-
-// maxFinished is how many finished plans of a namespace stay that no
-// Subscription refers to.
-const maxFinished = 5
-
-// collect deletes old plans.
-func (r *Reconciler) collect(ctx context.Context, s *session) error {
-	var errs []error
-	for _, plan := range superfluous(s) {
-		errs = append(errs, client.IgnoreNotFound(r.options.Client.Delete(ctx, plan)))
-	}
-	return errors.Join(errs...)
-}
-
-func superfluous(s *session) []*v1alpha1.InstallPlan {
-	needed := map[string]bool{}
-	for _, sub := range s.subscriptions {
-		w := s.verdicts[sub.Name]
-		if w.plan != nil {
-			needed[w.plan.Name] = true
-		}
-		if ref := sub.Status.InstallPlanRef; ref != nil {
-			needed[ref.Name] = true
-		}
-	}
-	old := slices.DeleteFunc(slices.Clone(s.plans), func(p *v1alpha1.InstallPlan) bool {
-		over := p.Status.Phase == v1alpha1.InstallPlanPhaseComplete || p.Status.Phase == v1alpha1.InstallPlanPhaseFailed
-		return !over || needed[p.Name]
-	})
-	return old[:max(0, len(old)-maxFinished)]
 }

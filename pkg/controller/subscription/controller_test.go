@@ -1,0 +1,387 @@
+package subscription
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+var (
+	v1 = offer{pkg: "etcd", name: "etcd.v1", channel: "stable", provides: "Etcd"}
+	v2 = offer{pkg: "etcd", name: "etcd.v2", channel: "stable", replaces: "etcd.v1", provides: "Etcd"}
+	v3 = offer{pkg: "etcd", name: "etcd.v3", channel: "stable", replaces: "etcd.v2", provides: "Etcd"}
+	// backup works only with an Etcd.
+	backup = offer{pkg: "backup", name: "backup.v1", channel: "stable", requires: "Etcd"}
+	redis  = offer{pkg: "redis", name: "redis.v1", channel: "stable", provides: "Redis"}
+)
+
+const (
+	etcdProperties = `{"properties":[{"type":"olm.package","value":{"packageName":"etcd","version":"1.0.0"}},` +
+		`{"type":"olm.gvk","value":{"group":"example.com","kind":"Etcd","version":"v1"}}]}`
+)
+
+// lives are what happens in a namespace, and where it ends.
+var lives = map[string]struct {
+	live func(w *world)
+	want []string
+}{
+	"the head of the channel is installed": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(subscription("etcd"))
+		},
+		want: []string{"csv etcd.v2 Succeeded", "plan 1 etcd.v2 Complete", "sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=1"},
+	},
+	"upgrades go through every version": {
+		live: func(w *world) {
+			w.serve("main", v1, v2, v3)
+			w.make(subscription("etcd", startingWith("etcd.v1")))
+		},
+		want: []string{
+			"csv etcd.v3 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete", "plan 3 etcd.v3 Complete",
+			"sub etcd AtLatestKnown current=etcd.v3 installed=etcd.v3 plan=3",
+		},
+	},
+	"a new version in the catalog is installed": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd"))
+			w.settle()
+			w.serve("main", v1, v2)
+		},
+		want: []string{
+			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete",
+			"sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+		},
+	},
+	"a manual plan waits for its approval": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(subscription("etcd", startingWith("etcd.v1"), manual))
+		},
+		want: []string{"plan 1 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=1"},
+	},
+	"after an approved plan the next one waits": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(subscription("etcd", startingWith("etcd.v1"), manual))
+			w.settle()
+			w.approve()
+		},
+		want: []string{
+			"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 RequiresApproval",
+			"sub etcd UpgradePending current=etcd.v2 installed=etcd.v1 plan=2",
+		},
+	},
+	"a Subscription that becomes automatic approves its plan": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd", manual))
+			w.settle()
+			edit(w, w.sub("etcd"), automatic)
+		},
+		want: []string{"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
+	},
+	"a newer decision replaces a plan that nobody approved": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd", manual))
+			w.settle()
+			w.serve("main", v1, v2)
+		},
+		want: []string{"plan 2 etcd.v2 RequiresApproval", "sub etcd UpgradePending current=etcd.v2 installed= plan=2"},
+	},
+	"a version that is published again under its name replaces the plan for it": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd", manual))
+			w.settle()
+			again := v1
+			again.content = `{"apiVersion":"operators.coreos.com/v1alpha1","kind":"ClusterServiceVersion","metadata":{"name":"etcd.v1"},` +
+				`"spec":{"displayName":"repaired","install":{"strategy":"deployment","spec":{"deployments":[]}}}}`
+			w.serve("main", again)
+		},
+		want: []string{"plan 2 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=2"},
+	},
+	"other content of the catalog leaves a plan that waits alone": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd", manual))
+			w.settle()
+			w.serve("main", v1, redis)
+		},
+		want: []string{"plan 1 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=1"},
+	},
+	"a plan that waits for what is no longer wanted goes": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd", manual))
+			w.settle()
+			w.approve()
+			w.settle()
+			w.serve("main", v1, v2)
+			w.settle()
+			w.serve("main", v1)
+		},
+		want: []string{"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
+	},
+	"a deleted plan is made again under another generation": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd", manual))
+			w.settle()
+			w.remove(&w.plans()[0])
+		},
+		want: []string{"plan 2 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=2"},
+	},
+	"a deleted version comes back as it was": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(subscription("etcd", startingWith("etcd.v1")))
+			w.settle()
+			w.remove(w.csv("etcd.v2"))
+		},
+		want: []string{
+			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete", "plan 3 etcd.v2 Complete",
+			"sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=3",
+		},
+	},
+	"a deleted version of a manual Subscription waits for an approval": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(subscription("etcd", startingWith("etcd.v1"), manual))
+			w.settle()
+			w.approve()
+			w.settle()
+			w.remove(w.csv("etcd.v1"))
+		},
+		want: []string{
+			"plan 1 etcd.v1 Complete", "plan 3 etcd.v1 RequiresApproval",
+			"sub etcd UpgradePending current=etcd.v1 installed= plan=3",
+		},
+	},
+	"a status that was lost is written again": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(subscription("etcd", startingWith("etcd.v1")))
+			w.settle()
+			sub := w.sub("etcd")
+			sub.Status = v1alpha1.SubscriptionStatus{}
+			w.setStatus(sub)
+		},
+		want: []string{
+			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete",
+			"sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+		},
+	},
+	"a new Subscription takes over what runs": {
+		live: func(w *world) {
+			w.serve("main", v1, v2)
+			w.make(csvOf("etcd.v1", "", etcdProperties))
+			w.make(subscription("etcd"))
+		},
+		want: []string{"csv etcd.v2 Succeeded", "plan 1 etcd.v2 Complete", "sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=1"},
+	},
+	"a new Subscription takes over the newest version and plans nothing": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(csvOf("etcd.v1", "", etcdProperties))
+			w.make(subscription("etcd"))
+		},
+		want: []string{"csv etcd.v1 Succeeded", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=0"},
+	},
+	"a Subscription that is made again takes over and goes on": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd"))
+			w.settle()
+			w.remove(w.sub("etcd"))
+			w.settle()
+			w.make(subscription("etcd"))
+			w.settle()
+			w.serve("main", v1, v2)
+		},
+		want: []string{
+			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 1 etcd.v2 Complete",
+			"sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=1",
+		},
+	},
+	"a dependency is installed by the same plan and gets a Subscription": {
+		live: func(w *world) {
+			w.serve("main", v1, backup)
+			w.make(subscription("backup"))
+		},
+		want: []string{
+			"csv backup.v1 Succeeded", "csv etcd.v1 Succeeded", "plan 1 backup.v1+etcd.v1 Complete",
+			"sub backup AtLatestKnown current=backup.v1 installed=backup.v1 plan=1",
+			"sub etcd-stable-main-olm AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1",
+		},
+	},
+	"a dependency is upgraded later": {
+		live: func(w *world) {
+			w.serve("main", v1, backup)
+			w.make(subscription("backup"))
+			w.settle()
+			w.serve("main", v1, v2, backup)
+		},
+		want: []string{
+			"csv backup.v1 Succeeded", "csv etcd.v2 Succeeded", "plan 1 backup.v1+etcd.v1 Complete", "plan 2 etcd.v2 Complete",
+			"sub backup AtLatestKnown current=backup.v1 installed=backup.v1 plan=1",
+			"sub etcd-stable-main-olm AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+		},
+	},
+	"an approval concerns one operator": {
+		live: func(w *world) {
+			w.serve("main", v1, redis)
+			w.make(subscription("etcd", manual))
+			w.make(subscription("redis"))
+		},
+		want: []string{
+			"csv redis.v1 Succeeded", "plan 1 etcd.v1 RequiresApproval", "plan 1 redis.v1 Complete",
+			"sub etcd UpgradePending current=etcd.v1 installed= plan=1",
+			"sub redis AtLatestKnown current=redis.v1 installed=redis.v1 plan=1",
+		},
+	},
+	"a wish that cannot be met stops nobody else": {
+		live: func(w *world) {
+			w.serve("main", redis)
+			w.make(subscription("etcd"))
+			w.make(subscription("redis"))
+		},
+		want: []string{
+			"csv redis.v1 Succeeded", "plan 1 redis.v1 Complete",
+			"sub etcd  current= installed= plan=0", "sub redis AtLatestKnown current=redis.v1 installed=redis.v1 plan=1",
+		},
+	},
+	"what was installed stays when the catalog goes": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd"))
+			w.settle()
+			w.remove(catalogSource("main"))
+			if err := w.snapshots.Forget(client.ObjectKey{Namespace: "olm", Name: "main"}); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+		want: []string{"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
+	},
+	"a version that failed is not replaced": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.broken["etcd.v1"] = true
+			w.make(subscription("etcd"))
+			w.settle()
+			w.serve("main", v1, v2)
+		},
+		want: []string{"csv etcd.v1 Failed", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
+	},
+	"a version that failed is replaced if the group allows it": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.broken["etcd.v1"] = true
+			w.make(subscription("etcd"))
+			w.settle()
+			w.serve("main", v1, v2)
+			edit(w, get(w, "group", &operatorsv1.OperatorGroup{}), func(g *operatorsv1.OperatorGroup) {
+				g.Spec.UpgradeStrategy = operatorsv1.UpgradeStrategyUnsafeFailForward
+			})
+		},
+		want: []string{
+			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete",
+			"sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+		},
+	},
+	"a channel that is changed leads on from there": {
+		live: func(w *world) {
+			fast := v2
+			fast.channel = "fast"
+			w.serve("main", v1, fast)
+			w.make(subscription("etcd"))
+			w.settle()
+			edit(w, w.sub("etcd"), func(s *v1alpha1.Subscription) { s.Spec.Channel = "fast" })
+		},
+		want: []string{
+			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete",
+			"sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+		},
+	},
+	"two Subscriptions for one package share what it gets": {
+		live: func(w *world) {
+			w.serve("main", v1)
+			w.make(subscription("etcd"))
+			w.make(subscription("etcd", func(s *v1alpha1.Subscription) { s.Name = "etcd-too" }))
+		},
+		want: []string{
+			"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete",
+			"sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1",
+			"sub etcd-too AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1",
+		},
+	},
+}
+
+// approve approves the plan that waits.
+func (w *world) approve() {
+	w.t.Helper()
+	for _, plan := range w.plans() {
+		if plan.Status.Phase == v1alpha1.InstallPlanPhaseRequiresApproval {
+			edit(w, &plan, func(p *v1alpha1.InstallPlan) { p.Spec.Approved = true })
+			return
+		}
+	}
+	w.t.Fatal("no plan waits for an approval")
+}
+
+func TestLives(t *testing.T) {
+	for name, tt := range lives {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, group("group"), catalogSource("main"))
+			tt.live(w)
+			w.settle()
+			if diff := cmp.Diff(tt.want, w.lines()); diff != "" {
+				t.Errorf("the namespace (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLivesWithLateEvents has every life end the same when the cache is always
+// one reconcile behind what was written.
+func TestLivesWithLateEvents(t *testing.T) {
+	for name, tt := range lives {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, group("group"), catalogSource("main"))
+			w.cache.lags = true
+			tt.live(w)
+			w.settle()
+			if diff := cmp.Diff(tt.want, w.lines()); diff != "" {
+				t.Errorf("the namespace (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLivesWithCrashes has every life end the same when a write fails and the
+// controller starts again with an empty memory, whichever write it is.
+func TestLivesWithCrashes(t *testing.T) {
+	for name, tt := range lives {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; ; n++ {
+				w := newWorld(t, group("group"), catalogSource("main"))
+				w.failAt = n
+				tt.live(w)
+				w.settle()
+				if len(w.writes) < n {
+					return
+				}
+				w.restart()
+				w.settle()
+				if diff := cmp.Diff(tt.want, w.lines()); diff != "" {
+					t.Errorf("after the failure of write %d, %q (-want +got):\n%s", n, w.writes[n-1], diff)
+				}
+			}
+		})
+	}
+}
