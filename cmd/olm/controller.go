@@ -1,5 +1,154 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
-func newControllerCommand(c *connection) *cobra.Command { return &cobra.Command{Use: "controller"} }
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"chandler.dev/olm/pkg/failure"
+)
+
+// controllerOptions are the flags of the controller. Each also has an
+// environment variable: OLM_DATA_DIR for --data-dir.
+type controllerOptions struct {
+	dataDir          string
+	catalogNamespace string
+	healthAddress    string
+	metricsAddress   string
+	leaderElect      bool
+	leaderNamespace  string
+	logLevel         int
+	logFormat        string
+}
+
+func newControllerCommand(c *connection) *cobra.Command {
+	var o controllerOptions
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the lifecycle controller",
+		Long: `Run the lifecycle controller until it is interrupted, in a cluster or outside of it. Each flag
+can also be set in the environment: OLM_DATA_DIR for --data-dir.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			cfg, err := c.config()
+			if err != nil {
+				return err
+			}
+			return runController(cmd.Context(), cfg, o)
+		},
+	}
+	o.addTo(cmd.Flags())
+	return cmd
+}
+
+func (o *controllerOptions) addTo(flags *pflag.FlagSet) {
+	_, inCluster := os.LookupEnv("KUBERNETES_SERVICE_HOST")
+	flags.StringVar(&o.dataDir, "data-dir", defaultDataDir(), "`folder` for snapshots of catalogs; may be lost at any time")
+	flags.StringVar(&o.catalogNamespace, "catalog-namespace", "olm", "`namespace` whose catalogs every namespace sees")
+	flags.StringVar(&o.healthAddress, "health-address", "127.0.0.1:8081", "`address` of /healthz and /readyz; 0 for none")
+	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:8080", "`address` of /metrics; 0 for none")
+	flags.BoolVar(&o.leaderElect, "leader-elect", inCluster, "let only one of several controllers act (default: in a cluster)")
+	flags.StringVar(&o.leaderNamespace, "leader-namespace", "olm", "`namespace` of the lease")
+	flags.IntVarP(&o.logLevel, "v", "v", 0, "log `level`: 0 what changed, 1 also why")
+	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
+}
+
+func defaultDataDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "chandler", "olm")
+}
+
+// fromEnvironment sets the flags that were not given from OLM_* variables.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "OLM_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed || f.Name == "help" {
+			return
+		}
+		if err := f.Value.Set(value); err != nil {
+			errs = append(errs, failure.New(failure.Invalid, "cannot read %s=%q: %v", name, value, err).WithHint("see `olm controller --help`"))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func runController(ctx context.Context, cfg *rest.Config, o controllerOptions) error {
+	log, err := newLogger(o)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	cfg = rest.CopyConfig(cfg)
+	cfg.UserAgent = "chandler-olm"
+	cfg.QPS, cfg.Burst = 200, 400 // the API server's own fairness decides; waiting here only hides it
+	manager, err := newManager(cfg, o)
+	if err != nil {
+		return err
+	}
+	closer, err := addControllers(ctx, manager, o)
+	if err != nil {
+		return err
+	}
+	defer closer()
+	log.Info("the controller starts", "dataDir", o.dataDir, "catalogNamespace", o.catalogNamespace, "leaderElection", o.leaderElect)
+	return friendly(manager.Start(ctx))
+}
+
+func newLogger(o controllerOptions) (logr.Logger, error) {
+	switch o.logFormat {
+	case "text", "json":
+	default:
+		return logr.Logger{}, failure.New(failure.Invalid, "unknown log format %q", o.logFormat).WithHint("use --log-format text or json")
+	}
+	return zap.New(zap.UseDevMode(false), zap.Level(zapLevel(o.logLevel)), zapEncoder(o.logFormat)), nil
+}
+
+func newManager(cfg *rest.Config, o controllerOptions) (ctrl.Manager, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	grace := 5 * time.Second
+	manager, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cacheOptions(),
+		Client:                        clientOptions(),
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress:        o.healthAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "chandler-olm",
+		LeaderElectionNamespace:       o.leaderNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the controller: %w", friendly(err))
+	}
+	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, err
+	}
+	return manager, manager.AddReadyzCheck("ping", healthz.Ping)
+}

@@ -204,7 +204,7 @@ func describeTargets(namespaces []string) string {
 // ensureSubscription writes the Subscription; one for the package that is
 // there already must say the same.
 func ensureSubscription(ctx context.Context, cl client.Client, talk io.Writer, o installOptions, catalog client.ObjectKey) (*operatorsv1alpha1.Subscription, error) {
-	wanted := subscription(o, catalog)
+	wanted := subscriptionTo(o, catalog)
 	var list operatorsv1alpha1.SubscriptionList
 	if err := cl.List(ctx, &list, client.InNamespace(o.namespace)); err != nil {
 		return nil, friendly(err)
@@ -221,7 +221,7 @@ func ensureSubscription(ctx context.Context, cl client.Client, talk io.Writer, o
 	return wanted, err
 }
 
-func subscription(o installOptions, catalog client.ObjectKey) *operatorsv1alpha1.Subscription {
+func subscriptionTo(o installOptions, catalog client.ObjectKey) *operatorsv1alpha1.Subscription {
 	sub := &operatorsv1alpha1.Subscription{
 		ObjectMeta: metav1.ObjectMeta{Name: o.pkg, Namespace: o.namespace},
 		Spec: &operatorsv1alpha1.SubscriptionSpec{

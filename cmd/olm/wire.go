@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"go.uber.org/zap/zapcore"
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"chandler.dev/olm/pkg/controller/catalogsource"
+	"chandler.dev/olm/pkg/controller/catalogsource/dial"
+	"chandler.dev/olm/pkg/controller/csv"
+	"chandler.dev/olm/pkg/controller/installplan"
+	"chandler.dev/olm/pkg/controller/operatorgroup"
+	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/controller/subscription"
+)
+
+// cacheOptions keep the memory of the controller proportional to what it
+// manages, whatever else the cluster holds.
+func cacheOptions() cache.Options {
+	return cache.Options{ByObject: csv.CacheObjects(), DefaultTransform: cache.TransformStripManagedFields()}
+}
+
+// clientOptions send reads of kinds that are too large or too secret to cache
+// to the API server.
+func clientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}}
+}
+
+// addControllers gives the manager one reconciler for each kind. The function
+// that it returns closes what they share.
+func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (func(), error) {
+	snapshots, err := snapshot.New(snapshot.Options{Dir: filepath.Join(o.dataDir, "snapshots"), Open: dial.OpenFile})
+	if err != nil {
+		return nil, err
+	}
+	subscriptions, err := subscription.OptionsFor(mgr, snapshots, o.catalogNamespace)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := csv.OptionsFor(mgr)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := installplan.OptionsFor(mgr, snapshots)
+	if err != nil {
+		return nil, err
+	}
+	for _, controller := range []interface{ SetupWithManager(ctrl.Manager) error }{
+		catalogsource.New(catalogsource.OptionsFor(mgr, snapshots, dial.Address)),
+		operatorgroup.New(operatorgroup.OptionsFor(mgr)),
+		subscription.New(subscriptions),
+		installplan.New(plans),
+		csv.New(versions),
+	} {
+		if err := controller.SetupWithManager(mgr); err != nil {
+			return nil, err
+		}
+	}
+	return func() { _ = snapshots.Close() }, nil
+}
+
+// zapLevel turns 0, 1, 2… into the levels of the logging library, which count down.
+func zapLevel(v int) zapcore.Level { return zapcore.Level(-min(max(v, 0), 10)) } //nolint:gosec // in range
+
+func zapEncoder(format string) zap.Opts {
+	if format == "json" {
+		return zap.JSONEncoder()
+	}
+	return zap.ConsoleEncoder()
+}
