@@ -136,7 +136,7 @@ func operatorManifest(r Release) (Manifest, *v1alpha1.ClusterServiceVersion, err
 		return Manifest{}, nil, invalid(err, "the ClusterServiceVersion of the bundle is not valid: %s", shorten(err))
 	}
 	if typed.Name == "" || typed.Kind == "" || typed.APIVersion == "" {
-		return Manifest{}, nil, failure.New(failure.Invalid, "the ClusterServiceVersion of the bundle lacks apiVersion, kind or name")
+		return Manifest{}, nil, failure.New(failure.Invalid, "the ClusterServiceVersion of the bundle is missing APIVersion, Kind or name")
 	}
 	typed.Namespace = r.Namespace
 	u := &unstructured.Unstructured{}
