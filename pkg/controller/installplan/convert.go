@@ -1,7 +1,3 @@
-// Package installplan makes InstallPlans from decisions and executes them:
-// what a plan would break is refused before anything is written, and what was
-// applied is found again by looking at the cluster, so that a plan continues
-// after a crash. It decides nothing about which bundle is installed.
 package installplan
 
 import (

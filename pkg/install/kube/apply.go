@@ -47,17 +47,41 @@ func (c *Cluster) Ensure(ctx context.Context, obj client.Object) (Result, error)
 	if err != nil {
 		return Result{}, err
 	}
-	defer c.locks.lock(identity(desired))()
+	live, err := c.Get(ctx, desired.GroupVersionKind(), client.ObjectKeyFromObject(desired))
+	if err != nil {
+		return Result{}, err
+	}
+	return c.ensure(ctx, live, desired)
+}
+
+// EnsureFrom is Ensure for an object that was just read; live is nil if it is absent.
+func (c *Cluster) EnsureFrom(ctx context.Context, live *unstructured.Unstructured, obj client.Object) (Result, error) {
+	desired, err := c.unstructured(obj)
+	if err != nil {
+		return Result{}, err
+	}
+	return c.ensure(ctx, live, desired)
+}
+
+func (c *Cluster) ensure(ctx context.Context, live, desired *unstructured.Unstructured) (Result, error) {
 	for attempt := 1; ; attempt++ {
-		live, err := c.Get(ctx, desired.GroupVersionKind(), client.ObjectKeyFromObject(desired))
-		if err != nil {
-			return Result{}, err
-		}
 		result, err := c.apply(ctx, live, desired.DeepCopy())
 		if !apierrors.IsConflict(err) || attempt == conflictRetries {
 			return result, Classify(err, describeObject(desired))
 		}
+		if live, err = c.Get(ctx, desired.GroupVersionKind(), client.ObjectKeyFromObject(desired)); err != nil {
+			return Result{}, err
+		}
 	}
+}
+
+// Create creates an object unless it exists, which it leaves alone.
+func (c *Cluster) Create(ctx context.Context, obj client.Object) (created bool, err error) {
+	err = c.client.Create(ctx, obj, client.FieldOwner(FieldManager))
+	if apierrors.IsAlreadyExists(err) {
+		return false, nil
+	}
+	return err == nil, Classify(err, fmt.Sprintf("create %s %q", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName()))
 }
 
 // IsAsDesired reports whether Ensure would write nothing, given the object as
@@ -211,10 +235,6 @@ func withoutNulls(v any) any {
 	default:
 		return v
 	}
-}
-
-func identity(u *unstructured.Unstructured) string {
-	return u.GroupVersionKind().GroupKind().String() + "/" + u.GetNamespace() + "/" + u.GetName()
 }
 
 func describeObject(u *unstructured.Unstructured) string {

@@ -81,6 +81,15 @@ func (c *Cluster) API(gvk schema.GroupVersionKind) (API, error) {
 	return API{Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
 }
 
+// HasOtherVersion reports whether the cluster serves a kind in any version.
+func (c *Cluster) HasOtherVersion(kind schema.GroupKind) (bool, error) {
+	mappings, err := c.client.RESTMapper().RESTMappings(kind)
+	if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return len(mappings) > 0, Classify(err, "look up kind "+kind.Kind)
+}
+
 // Get reads an object. It returns nil if there is none, also if the cluster
 // does not serve its kind.
 func (c *Cluster) Get(ctx context.Context, gvk schema.GroupVersionKind, key client.ObjectKey) (*unstructured.Unstructured, error) {

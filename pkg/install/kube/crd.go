@@ -56,7 +56,7 @@ func (c *Cluster) AnnotateCRD(ctx context.Context, name string, labels, annotati
 
 // LockCRD keeps other plans of this process from changing a
 // CustomResourceDefinition until unlock is called.
-func (c *Cluster) LockCRD(name string) (unlock func()) { return c.locks.lock("crd/" + name) }
+func (c *Cluster) LockCRD(name string) (unlock func()) { return c.locks.lock(name) }
 
 // listPage is how many custom resources are held in memory at once.
 const listPage = 100

@@ -36,7 +36,7 @@ func describe(err error) (kind failure.Kind, message, hint string) {
 	case apierrors.IsForbidden(err):
 		return failure.Blocked, "it is forbidden", "grant the missing rights, or ask an administrator to"
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err), apierrors.IsMethodNotSupported(err):
-		return failure.Invalid, "the API server rejects it", "correct the manifest in the bundle"
+		return failure.Invalid, "the API server rejects it" + firstCause(err), "correct the manifest in the bundle"
 	case apierrors.IsAlreadyExists(err):
 		return failure.Conflict, "it exists already", ""
 	case meta.IsNoMatchError(err):
@@ -50,4 +50,19 @@ func describe(err error) (kind failure.Kind, message, hint string) {
 	default:
 		return failure.Internal, "", ""
 	}
+}
+
+// firstCause names the first field that the API server complains about.
+func firstCause(err error) string {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || status.ErrStatus.Details == nil || len(status.ErrStatus.Details.Causes) == 0 {
+		return ""
+	}
+	const limit = 100
+	cause := status.ErrStatus.Details.Causes[0]
+	text := []rune(cause.Field + ": " + cause.Message)
+	if len(text) > limit {
+		text = append(text[:limit], '…')
+	}
+	return ": " + string(text)
 }

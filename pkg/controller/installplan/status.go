@@ -1,0 +1,138 @@
+package installplan
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"chandler.dev/olm/pkg/controller/condition"
+	"chandler.dev/olm/pkg/controller/step"
+	"chandler.dev/olm/pkg/failure"
+)
+
+// Reasons of the condition Installed that v0 does not have.
+const (
+	// ReasonRefused says that nothing was written because it could not work.
+	ReasonRefused v1alpha1.InstallPlanConditionReason = "BundleRefused"
+	// ReasonContentChanged says that what was decided on can no longer be had.
+	ReasonContentChanged v1alpha1.InstallPlanConditionReason = "BundleContentChanged"
+)
+
+// verdict is an error that has a reason of its own in the condition Installed.
+type verdict struct {
+	reason v1alpha1.InstallPlanConditionReason
+	err    *failure.Error
+}
+
+func (v *verdict) Error() string { return v.err.Error() }
+
+func (v *verdict) Unwrap() error { return v.err }
+
+// reasonOf returns the reason that err has in the condition Installed.
+func reasonOf(err error) v1alpha1.InstallPlanConditionReason {
+	if v, ok := errors.AsType[*verdict](err); ok {
+		return v.reason
+	}
+	return v1alpha1.InstallPlanReasonComponentFailed
+}
+
+// How long until a plan is tried again that somebody else has to make possible.
+const (
+	waitingRetry = 2 * time.Second
+	curableRetry = 5 * time.Second
+	blockedRetry = 15 * time.Second
+)
+
+// conclude turns what a pass ended with into the status of the plan and says
+// when the next pass is due. A refusal ends the plan at once; an error that
+// somebody else may cure ends it after the retry window; missing rights, a busy
+// API server and conflicts never end it.
+func (r *Reconciler) conclude(ctx context.Context, s *scope, err error) (ctrl.Result, error) {
+	status := &s.plan.Status
+	inGroup := reasonOf(err) == v1alpha1.InstallPlanReasonInstallCheckFailed
+	if !inGroup && status.GetCondition(v1alpha1.InstallPlanInstalled).Reason == v1alpha1.InstallPlanReasonInstallCheckFailed {
+		r.setInstalled(status, corev1.ConditionFalse, "Unknown", "")
+	}
+	switch {
+	case err == nil && s.done:
+		status.Phase, status.Message = v1alpha1.InstallPlanPhaseComplete, ""
+		r.setInstalled(status, corev1.ConditionTrue, "", "")
+		ctrl.LoggerFrom(ctx).Info("installed", "operators", s.plan.Spec.ClusterServiceVersionNames)
+		return ctrl.Result{}, nil
+	case err == nil:
+		return ctrl.Result{}, nil
+	case apierrors.IsConflict(err):
+		return step.Result(ctx, step.Stop(), err)
+	case inGroup:
+		r.setInstalled(status, corev1.ConditionFalse, v1alpha1.InstallPlanReasonInstallCheckFailed, textOf(err))
+		return ctrl.Result{}, nil
+	}
+	if reason := reasonOf(err); r.isEnd(s, err) {
+		status.Phase, status.Message = v1alpha1.InstallPlanPhaseFailed, textOf(err)
+		r.setInstalled(status, corev1.ConditionFalse, reason, condition.Text(err))
+		ctrl.LoggerFrom(ctx).Info("failed", "reason", reason, "message", err.Error())
+		return ctrl.Result{}, nil
+	}
+	r.start(status)
+	status.Message = "retrying execution due to error: " + textOf(err)
+	ctrl.LoggerFrom(ctx).V(1).Info("retrying", "error", err.Error())
+	switch failure.KindOf(err) {
+	case failure.Waiting:
+		return ctrl.Result{RequeueAfter: waitingRetry}, nil
+	case failure.Blocked:
+		return ctrl.Result{RequeueAfter: blockedRetry}, nil
+	case failure.Internal:
+		return ctrl.Result{}, err
+	default:
+		return ctrl.Result{RequeueAfter: curableRetry}, nil
+	}
+}
+
+// isEnd tells whether an error is the end of the plan.
+func (r *Reconciler) isEnd(s *scope, err error) bool {
+	if reasonOf(err) == ReasonRefused {
+		return true
+	}
+	switch failure.KindOf(err) {
+	case failure.Waiting, failure.Blocked, failure.Internal:
+		return false
+	default:
+		start := s.plan.Status.StartTime
+		return start != nil && r.o.Clock.Since(start.Time) >= r.o.RetryWindow
+	}
+}
+
+// start notes when the plan was first tried.
+func (r *Reconciler) start(status *v1alpha1.InstallPlanStatus) {
+	if status.StartTime == nil {
+		now := metav1.NewTime(r.o.Clock.Now())
+		status.StartTime = &now
+	}
+}
+
+func (r *Reconciler) setInstalled(status *v1alpha1.InstallPlanStatus, value corev1.ConditionStatus, reason v1alpha1.InstallPlanConditionReason, message string) {
+	old := status.GetCondition(v1alpha1.InstallPlanInstalled)
+	if old.Status == value && old.Reason == reason && old.Message == message {
+		return
+	}
+	now := metav1.NewTime(r.o.Clock.Now())
+	status.SetCondition(v1alpha1.InstallPlanCondition{
+		Type: v1alpha1.InstallPlanInstalled, Status: value, Reason: reason, Message: message,
+		LastUpdateTime: &now, LastTransitionTime: &now,
+	})
+}
+
+// textOf is the whole text of an error that somebody classified; clients of v0
+// look for the words of the API server in it.
+func textOf(err error) string {
+	if e, ok := errors.AsType[*failure.Error](err); ok {
+		return e.Error()
+	}
+	return condition.Text(err)
+}

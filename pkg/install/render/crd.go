@@ -1,0 +1,173 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"strings"
+
+	"github.com/blang/semver/v4"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/conversion"
+
+	"chandler.dev/olm/pkg/failure"
+)
+
+// AnnotationBroughtBy records on a CustomResourceDefinition which version of
+// which package its spec comes from: "<package> <version>".
+const AnnotationBroughtBy = "chandler.dev/brought-by"
+
+// Bringer is the bundle that brings a CustomResourceDefinition.
+type Bringer struct {
+	Namespace string
+	Operator  string // name of the ClusterServiceVersion
+	Package   string // empty if it is not known
+	Version   string // empty if it is not known
+	// Converts says that the operator serves the conversion webhook, so that
+	// the lifecycle writes spec.conversion when its pods are ready.
+	Converts bool
+}
+
+// CRD reads the manifest of a CustomResourceDefinition, with the defaults that
+// an API server sets. Errors are failure.Invalid.
+func CRD(m Manifest) (*apiextensionsv1.CustomResourceDefinition, error) {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := json.Unmarshal(m.JSON, crd); err != nil {
+		return nil, invalid(err, "CustomResourceDefinition %q is not valid: %s", m.Name, shorten(err))
+	}
+	if crd.Name != m.Name || crd.Spec.Group == "" || crd.Spec.Names.Plural == "" || crd.Spec.Names.Kind == "" {
+		return nil, failure.New(failure.Invalid, "CustomResourceDefinition %q lacks its name, group, plural or kind", m.Name)
+	}
+	crd.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
+	crd.ObjectMeta = metav1.ObjectMeta{Name: crd.Name, Labels: crd.Labels, Annotations: crd.Annotations}
+	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(crd)
+	return crd, nil
+}
+
+// CRDChange is what a plan does to a CustomResourceDefinition.
+type CRDChange struct {
+	// Spec says that the whole object Write has to be created or replaced.
+	// Otherwise only Labels and Annotations are missing; empty for nothing.
+	Spec                bool
+	Write               *apiextensionsv1.CustomResourceDefinition
+	Labels, Annotations map[string]string
+}
+
+// IsNothing reports whether the object is as it should be.
+func (c CRDChange) IsNothing() bool { return !c.Spec && len(c.Labels) == 0 && len(c.Annotations) == 0 }
+
+// ChangeCRD says what turns live, nil if there is none, into what the bundle
+// by asks for. A spec that a newer version of the same package brought is
+// never taken back: operators of several versions, in several namespaces,
+// share it. alive tells which operator, as "<namespace>/<name>", still exists;
+// records of others are dropped when the spec is replaced.
+func ChangeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Bringer, alive func(string) bool) CRDChange {
+	labels := map[string]string{LabelManaged: "true"}
+	maps.Copy(labels, desired.Labels)
+	labels[LabelManaged] = "true"
+	annotations := map[string]string{}
+	for k, v := range desired.Annotations {
+		if !strings.HasPrefix(k, AlongsidePrefix) || alive(v) {
+			annotations[k] = v
+		}
+	}
+	annotations[AlongsideAnnotation(by.Namespace, by.Operator)] = by.Namespace + "/" + by.Operator
+	if by.Package != "" && by.Version != "" {
+		annotations[AnnotationBroughtBy] = by.Package + " " + by.Version
+	}
+	if live == nil {
+		out := desired.DeepCopy()
+		out.Labels, out.Annotations = labels, annotations
+		if by.Converts {
+			out.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter}
+		}
+		return CRDChange{Spec: true, Write: out}
+	}
+	older := isOlder(annotations[AnnotationBroughtBy], live.Annotations[AnnotationBroughtBy])
+	if older {
+		delete(annotations, AnnotationBroughtBy)
+	}
+	if older || sameSpec(live, desired, by) {
+		return CRDChange{Labels: missing(live.Labels, labels), Annotations: missing(live.Annotations, annotations)}
+	}
+	out := live.DeepCopy()
+	conversionSpec := out.Spec.Conversion
+	out.Spec = *desired.Spec.DeepCopy()
+	if by.Converts {
+		out.Spec.Conversion = conversionSpec
+	}
+	for k, v := range out.Annotations {
+		if strings.HasPrefix(k, AlongsidePrefix) && !alive(v) {
+			delete(out.Annotations, k)
+		}
+	}
+	out.Labels = union(out.Labels, labels)
+	out.Annotations = union(out.Annotations, annotations)
+	return CRDChange{Spec: true, Write: out}
+}
+
+// KeepsNewer reports whether ChangeCRD leaves the spec of live alone because a
+// newer version of the same package brought it.
+func KeepsNewer(live *apiextensionsv1.CustomResourceDefinition, by Bringer) bool {
+	return live != nil && by.Package != "" && isOlder(by.Package+" "+by.Version, live.Annotations[AnnotationBroughtBy])
+}
+
+// isOlder reports whether a is an older version of the same package as b.
+func isOlder(a, b string) bool {
+	packageA, versionA, okA := strings.Cut(a, " ")
+	packageB, versionB, okB := strings.Cut(b, " ")
+	if !okA || !okB || packageA != packageB {
+		return false
+	}
+	va, errA := semver.ParseTolerant(versionA)
+	vb, errB := semver.ParseTolerant(versionB)
+	return errA == nil && errB == nil && va.LT(vb)
+}
+
+func sameSpec(live, desired *apiextensionsv1.CustomResourceDefinition, by Bringer) bool {
+	a, b := live.Spec, desired.Spec
+	if by.Converts {
+		a.Conversion, b.Conversion = nil, nil
+	}
+	return crdEqualities.DeepEqual(a, b)
+}
+
+// SameSchema reports whether two versions of a kind accept the same objects.
+func SameSchema(a, b *apiextensionsv1.CustomResourceValidation) bool {
+	return crdEqualities.DeepEqual(a, b)
+}
+
+// crdEqualities compare the JSON inside schemas by meaning: the API server
+// keeps it with other white space and order.
+var crdEqualities = conversion.EqualitiesOrDie(func(a, b apiextensionsv1.JSON) bool {
+	if bytes.Equal(a.Raw, b.Raw) {
+		return true
+	}
+	var va, vb any
+	if json.Unmarshal(a.Raw, &va) != nil || json.Unmarshal(b.Raw, &vb) != nil {
+		return false
+	}
+	return reflect.DeepEqual(va, vb)
+})
+
+// missing returns what of want have does not have.
+func missing(have, want map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range want {
+		if existing, ok := have[k]; !ok || existing != v {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func union(base, over map[string]string) map[string]string {
+	out := maps.Clone(base)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, over)
+	return out
+}
