@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -67,15 +68,27 @@ func (r *Reconciler) propose(ctx context.Context, s *session, c resolver.Compone
 // unbuildable reports content that cannot be installed: to the Subscriptions
 // if it concerns them, to the queue if it may pass.
 func (r *Reconciler) unbuildable(s *session, err error) (outcome, error) {
-	o := outcome{unpack: condition.Text(err)}
 	switch failure.KindOf(err) {
 	case failure.Internal:
-		return o, err
+		return outcome{unpack: condition.Text(err)}, err
 	case failure.Waiting:
 		s.retry = contentRetry
 	default:
 	}
-	return o, nil
+	return outcome{unpack: unpackMessage(err)}, nil
+}
+
+// unpackMessage says which content is bad, why, and what to do.
+func unpackMessage(err error) string {
+	f, ok := errors.AsType[*failure.Error](err)
+	if !ok {
+		return condition.Text(err)
+	}
+	cure := f.Hint
+	if cure == "" {
+		cure = "ask the publisher of the catalog to repair the bundle, or choose another version by channel or startingCSV"
+	}
+	return strings.TrimSuffix(err.Error(), f.Error()) + f.Message + "; " + cure
 }
 
 // withdraw deletes the plans of a component that wait for an approval of
