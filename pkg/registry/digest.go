@@ -35,6 +35,10 @@ func (d *Digester) Add(item Item, sum Sum) {
 		}
 	case item.Package != nil:
 		d.sums[key("package", item.Package.Name)] = sum
+		for _, bundle := range item.Dropped {
+			delete(d.sums, key("bundle", item.Package.Name, bundle))
+			delete(d.deprecations, key("deprecation", item.Package.Name, bundle))
+		}
 		for bundle, message := range item.Deprecations {
 			d.deprecations[key("deprecation", item.Package.Name, bundle)] = message
 		}

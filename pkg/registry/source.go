@@ -22,6 +22,9 @@ type Item struct {
 	// Deprecations says, with a Package, why bundles are deprecated whose own
 	// item did not say it: message by bundle name.
 	Deprecations map[string]string
+	// Dropped names, with a Package, bundles that came before it and do not
+	// belong to the catalog after all, because no channel has a place for them.
+	Dropped []string
 	// Where the item was read, as "file:line"; empty if nobody knows.
 	Where string
 }

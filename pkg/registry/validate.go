@@ -74,6 +74,9 @@ func (v *Validator) Add(item Item) {
 		p.declared++
 		p.where = item.Where
 		p.pkg = *item.Package
+		for _, bundle := range item.Dropped {
+			delete(p.bundles, bundle)
+		}
 	}
 }
 

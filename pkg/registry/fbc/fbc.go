@@ -11,10 +11,10 @@ import (
 	"iter"
 	"os"
 	"path"
-	"runtime"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/pipeline"
 )
 
 // Dir returns the catalog in a directory as a source.
@@ -44,10 +44,8 @@ type parsed struct {
 // names all of them.
 func (s source) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 	return func(yield func(registry.Item, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
 		a := newAssembler()
-		for p, err := range s.parse(ctx) {
+		for p, err := range pipeline.Ordered(ctx, s.read) {
 			if err != nil {
 				yield(registry.Item{}, err)
 				return
@@ -97,33 +95,8 @@ func (a *assembler) take(p parsed) (registry.Item, bool) {
 	return registry.Item{}, false
 }
 
-// parse yields every blob in the order of files and lines, parsed on all cores.
-func (s source) parse(ctx context.Context) iter.Seq2[parsed, error] {
-	return func(yield func(parsed, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		workers := runtime.GOMAXPROCS(0)
-		results := make(chan chan parsed, 4*workers)
-		slots := make(chan struct{}, workers)
-		failed := make(chan error, 1)
-		go func() {
-			defer close(results)
-			failed <- s.read(ctx, results, slots)
-		}()
-		for result := range results {
-			if !yield(<-result, nil) {
-				return
-			}
-		}
-		if err := <-failed; err != nil {
-			yield(parsed{}, err)
-		}
-	}
-}
-
-// read starts the parsing of every document and sends, in order, where the
-// result will be.
-func (s source) read(ctx context.Context, results chan<- chan parsed, slots chan struct{}) error {
+// read starts the parsing of every document, in the order of files and lines.
+func (s source) read(ctx context.Context, start func(func() parsed) error) error {
 	names, err := files(s.fsys)
 	if err != nil {
 		return s.located(err)
@@ -133,20 +106,7 @@ func (s source) read(ctx context.Context, results chan<- chan parsed, slots chan
 		if err != nil {
 			return s.located(err)
 		}
-		err = s.readFile(ctx, f, name, func(work func() parsed) error {
-			result := make(chan parsed, 1)
-			select {
-			case results <- result:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			slots <- struct{}{}
-			go func() {
-				result <- work()
-				<-slots
-			}()
-			return nil
-		})
+		err = s.readFile(ctx, f, name, start)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}

@@ -52,6 +52,9 @@ func (s *Store) add(item registry.Item) {
 		s.bundles[item.Bundle.Package] = append(s.bundles[item.Bundle.Package], *item.Bundle)
 	case item.Package != nil:
 		s.packages = append(s.packages, *item.Package)
+		s.bundles[item.Package.Name] = slices.DeleteFunc(s.bundles[item.Package.Name], func(b registry.Bundle) bool {
+			return slices.Contains(item.Dropped, b.Name)
+		})
 	case item.Blob != nil:
 		s.blobs = append(s.blobs, *item.Blob)
 	}

@@ -8,13 +8,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/pipeline"
 	"chandler.dev/olm/pkg/registry/wire"
 )
 
@@ -83,6 +82,7 @@ type writer struct {
 	digest       *registry.Digester
 	packages     []registry.Package // small: names and edges
 	ids          map[wire.Address]int64
+	lastID       int64
 	inline       map[int64]bool // bundles whose content is listed
 	apis         map[string]int64
 	provided     map[int64][]int64 // APIs by bundle
@@ -128,48 +128,27 @@ type row struct {
 
 // all reads the source, encodes its items on all cores and writes them in order.
 func (w *writer) all(ctx context.Context, src registry.Source) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	workers := runtime.GOMAXPROCS(0)
-	jobs := make(chan chan row, 2*workers)
-	slots := make(chan struct{}, workers)
-	group.Go(func() error {
-		defer close(jobs)
-		return read(groupCtx, src, jobs, slots)
-	})
-	group.Go(func() error {
-		for job := range jobs {
-			if err := w.item(groupCtx, <-job); err != nil {
+	// One goroutine reads, as many as there are cores encode, this one writes.
+	rows := pipeline.Ordered(ctx, func(ctx context.Context, start func(func() row) error) error {
+		for item, err := range src.Items(ctx) {
+			if err != nil {
+				return err
+			}
+			if err := start(func() row { return encode(item) }); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return w.finish(ctx)
-}
-
-// read starts the encoding of every item, at most as many at a time as there
-// are slots, and sends where each will be ready, in order.
-func read(ctx context.Context, src registry.Source, jobs chan<- chan row, slots chan struct{}) error {
-	for item, err := range src.Items(ctx) {
+	for r, err := range rows {
 		if err != nil {
 			return err
 		}
-		job := make(chan row, 1)
-		select {
-		case jobs <- job:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := w.item(ctx, r); err != nil {
+			return err
 		}
-		slots <- struct{}{}
-		go func() {
-			job <- encode(item)
-			<-slots
-		}()
 	}
-	return nil
+	return w.finish(ctx)
 }
 
 func encode(item registry.Item) row {
@@ -215,6 +194,12 @@ func (w *writer) item(ctx context.Context, r row) error {
 		return w.bundle(ctx, r)
 	case r.Package != nil:
 		w.packages = append(w.packages, *r.Package)
+		for _, bundle := range r.Dropped {
+			delete(w.ids, wire.Address{Package: r.Package.Name, Bundle: bundle})
+			if err := w.exec(ctx, `DELETE FROM bundle WHERE package = ? AND name = ?`, r.Package.Name, bundle); err != nil {
+				return err
+			}
+		}
 		for bundle, message := range r.Deprecations {
 			w.deprecations[wire.Address{Package: r.Package.Name, Bundle: bundle}] = message
 		}
@@ -229,7 +214,8 @@ func (w *writer) bundle(ctx context.Context, r row) error {
 	if _, ok := w.ids[at]; ok {
 		return failure.New(failure.Invalid, "package %q has duplicate bundle %q", at.Package, at.Bundle)
 	}
-	id := int64(len(w.ids) + 1)
+	w.lastID++
+	id := w.lastID
 	w.ids[at] = id
 	w.inline[id] = r.Bundle.Image == "" && r.kind != noContent
 	if r.Bundle.Deprecation != "" {

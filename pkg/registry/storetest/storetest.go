@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,6 +89,16 @@ func RunWhole(t *testing.T, open Open) {
 		late[len(late)-1].Deprecations = map[string]string{late[0].Bundle.Name: F2()[0].Bundle.Deprecation}
 		testBundle(t, open(t, late), F2())
 		got, err := open(t, late).Digest(t.Context())
+		want, _ := open(t, F2()).Digest(t.Context())
+		check(t, "Digest()", want, got, err)
+	})
+	t.Run("a bundle may be dropped after it came", func(t *testing.T) {
+		dropped := F2()
+		dropped = slices.Insert(dropped, 0, bundle(Image("cockroachdb", "cockroachdb.v9.9.9", "9.9.9", gvk(registry.PropertyGVK, "EtcdCluster"))))
+		dropped[len(dropped)-1].Dropped = []string{"cockroachdb.v9.9.9"}
+		store := open(t, dropped)
+		testBundles(t, store, F2())
+		got, err := store.Digest(t.Context())
 		want, _ := open(t, F2()).Digest(t.Context())
 		check(t, "Digest()", want, got, err)
 	})

@@ -1,0 +1,185 @@
+package bundle
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/pipeline"
+)
+
+// Mode says where the edges between the bundles of a tree come from.
+type Mode string
+
+// Modes of a tree.
+const (
+	Replaces Mode = "replaces" // from replaces, skips and olm.skipRange of the ClusterServiceVersions
+	SemVer   Mode = "semver"   // every version replaces the next lower one in its channel
+)
+
+// Options of a tree.
+type Options struct {
+	Mode Mode // Replaces if empty
+	// Report is told what was left out of the catalog; may be nil.
+	Report func(registry.Problem)
+}
+
+// Dir returns the catalog of all bundles at or below a directory.
+func Dir(dir string, o Options) registry.Source { return FS(os.DirFS(dir), dir, o) }
+
+// FS returns the catalog of all bundles of a file system; name is what messages
+// call its root.
+func FS(fsys fs.FS, name string, o Options) registry.Source {
+	if o.Mode == "" {
+		o.Mode = Replaces
+	}
+	if o.Report == nil {
+		o.Report = func(registry.Problem) {}
+	}
+	return tree{fsys, name, o}
+}
+
+type tree struct {
+	fsys    fs.FS
+	name    string
+	options Options
+}
+
+// Has reports whether there is a bundle at or below the root of fsys.
+func Has(fsys fs.FS) bool {
+	found := false
+	for range directories(fsys) {
+		found = true
+		break
+	}
+	return found
+}
+
+type result struct {
+	parsed *Parsed
+	err    error
+}
+
+// Items yields the bundles by path, then the packages that they make up. It
+// goes on after a broken bundle; the failure at the end names all of them.
+func (t tree) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
+	return func(yield func(registry.Item, error) bool) {
+		packages := map[string]*gathered{}
+		presentations := map[[sha256.Size]byte]*presentation{}
+		var problems []registry.Problem
+		for r, err := range pipeline.Ordered(ctx, t.read) {
+			err = errors.Join(err, r.err)
+			if problem, ok := isProblem(err); ok {
+				problems = append(problems, problem)
+				continue
+			}
+			if err != nil {
+				yield(registry.Item{}, err)
+				return
+			}
+			if problem := gather(packages, presentations, r.parsed); problem != nil {
+				problems = append(problems, *problem)
+				continue
+			}
+			if !yield(registry.Item{Bundle: &r.parsed.Bundle, Where: r.parsed.Where}, nil) {
+				return
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(packages)) {
+			item, left := packages[name].assemble(t.options.Mode)
+			for _, problem := range left {
+				t.options.Report(problem)
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if len(packages) == 0 && len(problems) == 0 {
+			yield(registry.Item{}, failure.New(failure.Invalid, "%q holds no bundle", t.name).
+				WithHint("a bundle is a directory with the directories manifests and metadata"))
+			return
+		}
+		if err := registry.InvalidCatalog(problems); err != nil {
+			yield(registry.Item{}, err)
+		}
+	}
+}
+
+func (t tree) read(_ context.Context, start func(func() result) error) error {
+	for dir, err := range directories(t.fsys) {
+		if err != nil {
+			return fmt.Errorf("read %s: %w", t.name, err)
+		}
+		sub, err := fs.Sub(t.fsys, dir)
+		if err != nil {
+			return err
+		}
+		err = start(func() result {
+			p, err := Parse(sub, path.Join(t.name, dir))
+			return result{p, err}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// directories yields the bundles of a file system in lexical order.
+func directories(fsys fs.FS) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case !entry.IsDir():
+				return nil
+			case name != "." && strings.HasPrefix(entry.Name(), "."):
+				return fs.SkipDir
+			case !Is(fsys, name):
+				return nil
+			case !yield(name, nil):
+				return fs.SkipAll
+			}
+			return fs.SkipDir
+		})
+		if err != nil {
+			yield("", err)
+		}
+	}
+}
+
+// gather notes what a bundle says of its place. Its content is not kept.
+func gather(packages map[string]*gathered, presentations map[[sha256.Size]byte]*presentation, p *Parsed) *registry.Problem {
+	g, ok := packages[p.Package]
+	if !ok {
+		g = &gathered{name: p.Package, members: map[string]*member{}}
+		packages[p.Package] = g
+	}
+	if other, ok := g.members[p.Name]; ok {
+		return &registry.Problem{
+			Message: fmt.Sprintf("package %q has duplicate bundle %q", p.Package, p.Name), Where: p.Where,
+			Hint: "the other one is in " + other.where,
+		}
+	}
+	show := presentation{description: p.Description, icon: p.Icon}
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %v", show.description, show.icon))
+	if presentations[key] == nil {
+		presentations[key] = &show // bundles of a package mostly look the same
+	}
+	g.members[p.Name] = &member{
+		Entry: p.Edges, version: versionOf(p.Bundle), channels: p.Channels, defaultChannel: p.DefaultChannel,
+		where: p.Where, presentation: presentations[key],
+	}
+	return nil
+}

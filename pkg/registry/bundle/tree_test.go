@@ -1,0 +1,150 @@
+package bundle_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/bundle"
+	"chandler.dev/olm/pkg/registry/memory"
+)
+
+// files makes a tree of bundles from lines "dir version channels default edges…".
+func files(lines ...string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for _, line := range lines {
+		f := strings.Fields(line)
+		dir, version, channels := f[0], f[1], f[2]
+		csv := "kind: ClusterServiceVersion\nmetadata:\n  name: p.v" + version + "\n"
+		spec := "spec:\n  version: " + version + "\n"
+		for _, edge := range f[3:] {
+			switch key, value, _ := strings.Cut(edge, "="); key {
+			case "replaces":
+				spec += "  replaces: p.v" + value + "\n"
+			case "skips":
+				spec += "  skips: [p.v" + value + "]\n"
+			case "range":
+				csv += "  annotations: {olm.skipRange: '" + value + "'}\n"
+			}
+		}
+		fsys[dir+"/manifests/csv.yaml"] = &fstest.MapFile{Data: []byte(csv + spec)}
+		fsys[dir+"/metadata/annotations.yaml"] = &fstest.MapFile{Data: []byte("annotations:\n" +
+			"  operators.operatorframework.io.bundle.package.v1: p\n" +
+			"  operators.operatorframework.io.bundle.channels.v1: " + channels + "\n")}
+	}
+	return fsys
+}
+
+func TestTree(t *testing.T) {
+	tests := map[string]struct {
+		mode     bundle.Mode
+		files    fstest.MapFS
+		want     map[string]string // entries by channel
+		wantLeft int
+	}{
+		"edges come from the bundles": {
+			files: files("1 1.0.0 stable", "2 1.1.0 stable,fast replaces=1.0.0", "3 2.0.0 stable replaces=1.1.0 skips=1.0.5", "4 1.0.5 stable replaces=1.0.0"),
+			want: map[string]string{
+				"stable": "p.v1.0.5 <p.v1.0.0|p.v1.0.0|p.v1.1.0 <p.v1.0.0|p.v2.0.0 <p.v1.1.0 -[p.v1.0.5]",
+				"fast":   "p.v1.0.0|p.v1.1.0 <p.v1.0.0",
+			},
+		},
+		"a bundle that nothing leads to is left out": {
+			files: files("1 1.0.0 stable", "2 1.1.0 stable"), want: map[string]string{"stable": "p.v1.1.0"}, wantLeft: 1,
+		},
+		"versions make the edges": {
+			mode: bundle.SemVer, files: files("1 1.0.0 stable", "2 1.1.0 stable replaces=0.9.0", "10 1.10.0 stable"),
+			want: map[string]string{"stable": "p.v1.0.0|p.v1.1.0 <p.v1.0.0|p.v1.10.0 <p.v1.1.0"},
+		},
+		"build metadata orders equal versions": {
+			mode: bundle.SemVer, files: files("1 1.0.0+2 stable", "2 1.0.0+10 stable", "3 1.0.0 stable"),
+			want: map[string]string{"stable": "p.v1.0.0|p.v1.0.0+2 <p.v1.0.0|p.v1.0.0+10 <p.v1.0.0+2"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			left := 0
+			src := bundle.FS(test.files, "dir", bundle.Options{Mode: test.mode, Report: func(registry.Problem) { left++ }})
+			store, err := memory.New(t.Context(), registry.Validated(src))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := store.Package(t.Context(), "p")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, ch := range p.Channels {
+				var entries []string
+				for _, e := range ch.Entries {
+					text := e.Name
+					if e.Replaces != "" {
+						text += " <" + e.Replaces
+					}
+					if len(e.Skips) > 0 {
+						text += " -[" + strings.Join(e.Skips, " ") + "]"
+					}
+					entries = append(entries, text)
+				}
+				got[ch.Name] = strings.Join(entries, "|")
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("channels (-want +got):\n%s", diff)
+			}
+			if left != test.wantLeft {
+				t.Errorf("%d bundles were left out, want %d", left, test.wantLeft)
+			}
+		})
+	}
+}
+
+func TestBrokenBundle(t *testing.T) {
+	broken := files("1 1.0.0 stable", "2 1.1.0 stable replaces=1.0.0")
+	broken["2/manifests/service.yaml"] = &fstest.MapFile{Data: []byte("kind: Service\nmetadata:\n  name: a: b\n")}
+	broken["3/manifests/cm.yaml"] = &fstest.MapFile{Data: []byte("kind: ConfigMap\n")}
+	broken["3/metadata/annotations.yaml"] = &fstest.MapFile{Data: []byte("nothing: here\n")}
+	_, err := memory.New(t.Context(), registry.Validated(bundle.FS(broken, "dir", bundle.Options{})))
+	for _, want := range []string{
+		"dir/2/manifests/service.yaml:3", "broken YAML", "quotes",
+		"no csv in bundle", "dir/3/manifests",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
+}
+
+// TestRealBundles reads all bundles of the test data in both modes.
+func TestRealBundles(t *testing.T) {
+	dir := filepath.Join("..", "..", "..", "..", "shared", "data", "bundles")
+	if d := os.Getenv("OLM_TESTDATA"); d != "" {
+		dir = filepath.Join(d, "bundles")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("no test data; set OLM_TESTDATA")
+	}
+	for _, mode := range []bundle.Mode{bundle.Replaces, bundle.SemVer} {
+		bundles, left := 0, 0
+		src := bundle.Dir(dir, bundle.Options{Mode: mode, Report: func(p registry.Problem) { left++; t.Log(p.Message) }})
+		for item, err := range registry.Validated(src).Items(context.Background()) {
+			if err != nil {
+				t.Fatal(mode, err)
+			}
+			if item.Bundle != nil {
+				bundles++
+			}
+		}
+		if bundles != 123 {
+			t.Errorf("%s: read %d bundles, want 123", mode, bundles)
+		}
+		if mode == bundle.SemVer && left != 0 {
+			t.Errorf("%d bundles were left out by version, want none", left)
+		}
+	}
+}
