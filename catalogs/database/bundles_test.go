@@ -39,21 +39,17 @@ func readBundle(t *testing.T, release string) *manifests.Bundle {
 func TestBundlesAreValid(t *testing.T) {
 	for _, release := range releases {
 		t.Run(release, func(t *testing.T) {
-			bundle := readBundle(t, release)
-			var objects []any
-			for _, o := range bundle.Objects {
-				objects = append(objects, o)
-			}
+			objects := readBundle(t, release).ObjectsToValidate()
 			for _, set := range []struct {
 				name    string
 				results []string
 			}{
-				{"bundle", problems(validation.DefaultBundleValidators.Validate(bundle))},
-				{"OperatorHub", problems(validation.OperatorHubV2Validator.Validate(bundle))},
-				{"good practices", problems(validation.GoodPracticesValidator.Validate(bundle))},
-				{"capabilities", problems(validation.StandardCapabilitiesValidator.Validate(bundle))},
-				{"categories", problems(validation.StandardCategoriesValidator.Validate(bundle))},
-				{"deprecated APIs", problems(validation.AlphaDeprecatedAPIsValidator.Validate(bundle))},
+				{"manifests", problems(validation.DefaultBundleValidators.Validate(objects...))},
+				{"OperatorHub", problems(validation.OperatorHubV2Validator.Validate(objects...))},
+				{"good practices", problems(validation.GoodPracticesValidator.Validate(objects...))},
+				{"capabilities", problems(validation.StandardCapabilitiesValidator.Validate(objects...))},
+				{"categories", problems(validation.StandardCategoriesValidator.Validate(objects...))},
+				{"deprecated APIs", problems(validation.AlphaDeprecatedAPIsValidator.Validate(objects...))},
 				{"objects", problems(validation.ObjectValidator.Validate(objects...))},
 			} {
 				if len(set.results) > 0 {

@@ -1,7 +1,8 @@
 // Command image builds the container image of the database operator without
 // Docker: one static binary in one layer. The same source gives the same bytes.
 //
-//	go run ./image --out DIR [RELEASE…]
+//	go run ./image -o DIR                            the images of all releases
+//	go run ./image -version 1.0.0 -o database.tar    that of one
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -47,14 +49,15 @@ func main() {
 func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	out := flags.String("out", ".", "`directory` for database-<release>.tar")
+	out := flags.String("o", ".", "`path`: a file that ends in .tar, or a directory for files named database-<version>.tar")
+	versions := flags.String("version", strings.Join(releases, ","), "`releases` to build, separated by commas")
 	arch := flags.String("arch", runtime.GOARCH, "`architecture` of the image")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	wanted := flags.Args()
-	if len(wanted) == 0 {
-		wanted = releases
+	files, err := targets(*out, strings.Split(*versions, ","))
+	if err != nil {
+		return err
 	}
 	scratch, err := os.MkdirTemp("", "database-image-")
 	if err != nil {
@@ -65,17 +68,32 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(*out, 0o755); err != nil {
-		return err
-	}
-	for _, release := range wanted {
-		path := filepath.Join(*out, "database-"+release+".tar")
-		if err := write(path, binary, release, *arch); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+			return err
 		}
-		_, _ = fmt.Fprintf(stderr, "%s  %s:%s\n", path, repository, release)
+		if err := write(f.path, binary, f.release, *arch); err != nil {
+			return fmt.Errorf("write %s: %w", f.path, err)
+		}
+		_, _ = fmt.Fprintf(stderr, "%s  %s:%s\n", f.path, repository, f.release)
 	}
 	return nil
+}
+
+// target is a release and the file for its image.
+type target struct{ release, path string }
+
+func targets(out string, versions []string) (files []target, err error) {
+	if strings.HasSuffix(out, ".tar") {
+		if len(versions) > 1 {
+			return nil, fmt.Errorf("%s is one file but %d releases are asked for: name one with -version, or a directory", out, len(versions))
+		}
+		return []target{{versions[0], out}}, nil
+	}
+	for _, v := range versions {
+		files = append(files, target{v, filepath.Join(out, "database-"+v+".tar")})
+	}
+	return files, nil
 }
 
 // compile builds the static binary. All releases share it: which release it is

@@ -52,3 +52,27 @@ func TestWrite(t *testing.T) {
 		t.Errorf("config is %+v", config.Config)
 	}
 }
+
+func TestTargets(t *testing.T) {
+	tests := map[string]struct {
+		out      string
+		versions []string
+		want     []target
+		wantErr  bool
+	}{
+		"a file holds one release":     {out: "x/a.tar", versions: []string{"1.0.0"}, want: []target{{"1.0.0", "x/a.tar"}}},
+		"a file cannot hold two":       {out: "x/a.tar", versions: []string{"1.0.0", "1.1.0"}, wantErr: true},
+		"a directory holds any number": {out: "x", versions: []string{"1.0.0", "2.0.0"}, want: []target{{"1.0.0", "x/database-1.0.0.tar"}, {"2.0.0", "x/database-2.0.0.tar"}}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := targets(test.out, test.versions)
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(target{})); diff != "" {
+				t.Errorf("targets() (-want +got):\n%s", diff)
+			}
+			if (err != nil) != test.wantErr {
+				t.Errorf("error is %v, want one: %t", err, test.wantErr)
+			}
+		})
+	}
+}
