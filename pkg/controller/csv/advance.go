@@ -30,6 +30,9 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) (step.Outcome, error
 		*last = phase.AfterFailure(*last, err)
 	}
 	s.recheck = last.Recheck
+	if s.recheck == 0 && last.Phase == v1alpha1.CSVPhaseSucceeded {
+		s.recheck = w.served.rest(r.clock.Now())
+	}
 	if w.requirements != nil {
 		s.csv.SetRequirementStatus(w.requirements)
 	}
@@ -42,7 +45,7 @@ func (r *Reconciler) act(ctx context.Context, s *scope, w *world, d phase.Decisi
 	case phase.Apply:
 		return r.install(ctx, s, w)
 	case phase.SwitchOn:
-		return nil
+		return r.switchOn(ctx, s.csv, w.served)
 	case phase.TearDown:
 		return r.tearDown(ctx, w.existing)
 	case phase.Delete:

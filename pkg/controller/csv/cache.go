@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -33,15 +34,19 @@ func CacheObjects() map[client.Object]cache.ByObject {
 		Transform: cache.TransformStripManagedFields(),
 	}
 	return map[client.Object]cache.ByObject{
-		&appsv1.Deployment{}:                        managed,
-		&corev1.ServiceAccount{}:                    managed,
-		&rbacv1.Role{}:                              managed,
-		&rbacv1.RoleBinding{}:                       managed,
-		&rbacv1.ClusterRole{}:                       managed,
-		&rbacv1.ClusterRoleBinding{}:                managed,
-		&v1alpha1.ClusterServiceVersion{}:           {Label: notCopied(), Transform: stripCSV},
-		&apiextensionsv1.CustomResourceDefinition{}: {Transform: stripCRD},
-		&apiregistrationv1.APIService{}:             {Transform: cache.TransformStripManagedFields()},
+		&appsv1.Deployment{}:                          managed,
+		&corev1.ServiceAccount{}:                      managed,
+		&rbacv1.Role{}:                                managed,
+		&rbacv1.RoleBinding{}:                         managed,
+		&rbacv1.ClusterRole{}:                         managed,
+		&rbacv1.ClusterRoleBinding{}:                  managed,
+		&corev1.Service{}:                             managed,
+		&corev1.Secret{}:                              managed, // watched by metadata; read from the API server
+		&admissionv1.ValidatingWebhookConfiguration{}: managed,
+		&admissionv1.MutatingWebhookConfiguration{}:   managed,
+		&v1alpha1.ClusterServiceVersion{}:             {Label: notCopied(), Transform: stripCSV},
+		&apiextensionsv1.CustomResourceDefinition{}:   {Transform: stripCRD},
+		&apiregistrationv1.APIService{}:               {Transform: cache.TransformStripManagedFields()},
 	}
 }
 

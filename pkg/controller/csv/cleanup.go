@@ -6,18 +6,27 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"chandler.dev/olm/pkg/controller/csv/serving"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/install/render"
 )
 
-// clusterScoped are the kinds that no owner reference from a namespace can cover.
+var roleBinding = rbacv1.SchemeGroupVersion.WithKind("RoleBinding")
+
+// clusterScoped are the kinds that no owner reference from a namespace can cover. An
+// APIService goes first: while it leads nowhere, no namespace can be deleted.
 var clusterScoped = []schema.GroupVersionKind{
+	apiregistrationv1.SchemeGroupVersion.WithKind("APIService"),
 	rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
 	rbacv1.SchemeGroupVersion.WithKind("ClusterRole"),
 	admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
@@ -30,8 +39,17 @@ func (r *Reconciler) cleanUp(ctx context.Context, s *scope) (step.Outcome, error
 	if !controllerutil.ContainsFinalizer(s.csv, Finalizer) {
 		return step.Stop(), nil
 	}
+	if err := r.resetConversions(ctx, s.csv); err != nil {
+		return step.Stop(), err
+	}
 	for _, gvk := range clusterScoped {
 		if err := r.deleteOwned(ctx, gvk, s.csv); err != nil {
+			return step.Stop(), err
+		}
+	}
+	if len(s.csv.Spec.APIServiceDefinitions.Owned) > 0 {
+		// The right to read how requests are authenticated lies in another namespace.
+		if err := r.deleteOwned(ctx, roleBinding, s.csv, client.InNamespace(metav1.NamespaceSystem)); err != nil {
 			return step.Stop(), err
 		}
 	}
@@ -49,16 +67,50 @@ func (r *Reconciler) cleanUp(ctx context.Context, s *scope) (step.Outcome, error
 	return step.Stop(), nil
 }
 
-func (r *Reconciler) deleteOwned(ctx context.Context, gvk schema.GroupVersionKind, csv *v1alpha1.ClusterServiceVersion) error {
+func (r *Reconciler) deleteOwned(ctx context.Context, gvk schema.GroupVersionKind, csv *v1alpha1.ClusterServiceVersion, where ...client.ListOption) error {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-	if err := r.live.List(ctx, list, client.MatchingLabels(render.OwnerOf(csv).Labels())); err != nil {
+	where = append(where, client.MatchingLabels(render.OwnerOf(csv).Labels()))
+	if err := r.live.List(ctx, list, where...); err != nil {
 		return err
 	}
 	for i := range list.Items {
 		obj := &list.Items[i]
 		obj.SetGroupVersionKind(gvk)
 		if err := client.IgnoreNotFound(r.client.Delete(ctx, obj)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resetConversions takes back the conversion of CRDs that no successor converts. (OLM
+// leaves it behind when an upgrade drops the webhook.)
+func (r *Reconciler) resetConversions(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) error {
+	converted := serving.ConversionCRDs(csv)
+	if len(converted) == 0 {
+		return nil
+	}
+	all := &v1alpha1.ClusterServiceVersionList{}
+	if err := r.client.List(ctx, all, client.InNamespace(csv.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	kept := sets.Set[string]{}
+	for i := range all.Items {
+		if all.Items[i].Spec.Replaces == csv.Name && all.Items[i].DeletionTimestamp.IsZero() {
+			kept.Insert(serving.ConversionCRDs(&all.Items[i])...)
+		}
+	}
+	for _, name := range converted {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd)
+		if apierrors.IsNotFound(err) || err == nil && (kept.Has(name) || !serving.ConvertsHere(csv, crd.Spec.Conversion)) {
+			continue
+		}
+		if err == nil {
+			err = r.setConversion(ctx, name, &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter})
+		}
+		if err != nil {
 			return err
 		}
 	}

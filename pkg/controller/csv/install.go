@@ -14,12 +14,21 @@ import (
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/install/kube"
+	"chandler.dev/olm/pkg/install/render"
 )
 
 // install brings the Deployments, and the rights that their pods need, to what the
 // ClusterServiceVersion asks for. What is already so is not written.
 func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 	if err := r.extendRights(ctx, s.csv, s.group.group); err != nil {
+		return err
+	}
+	if err := r.certify(ctx, s.csv, &w.served); err != nil {
+		return err
+	}
+	w.options.CAHashes = w.served.caHashes()
+	var err error
+	if w.wanted, err = render.Deployments(s.csv, w.options); err != nil {
 		return err
 	}
 	for i := range w.wanted {

@@ -11,6 +11,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/csv/requirement"
+	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/install/render"
 )
 
@@ -18,9 +19,11 @@ import (
 type world struct {
 	phase.Observation
 	requirements []v1alpha1.RequirementStatus
+	options      render.DeploymentOptions
 	wanted       []appsv1.Deployment
 	existing     []appsv1.Deployment // those that belong to the ClusterServiceVersion
-	takers       []string            // other ClusterServiceVersions that have wanted Deployments
+	served       served
+	takers       []string // other ClusterServiceVersions that have wanted Deployments
 }
 
 // observe looks at everything that the state machine needs.
@@ -33,6 +36,13 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 	}}
 	if csv.Status.LastTransitionTime != nil {
 		w.Elapsed = r.clock.Since(csv.Status.LastTransitionTime.Time)
+	}
+	var err error
+	if w.served, err = r.readServing(ctx, csv, s.group.group); err != nil {
+		if failure.KindOf(err) != failure.Invalid {
+			return nil, err
+		}
+		w.Strategy = phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}
 	}
 	if err := r.observeDeployments(ctx, csv, w); err != nil {
 		return nil, err
@@ -49,7 +59,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 		return nil, err
 	}
 	w.Unmet, w.requirements = !result.Met, result.Statuses
-	return w, nil
+	return w, r.observeServing(ctx, csv, w)
 }
 
 func retires(p v1alpha1.ClusterServiceVersionPhase) bool {
@@ -97,7 +107,8 @@ func (r *Reconciler) observeDeployments(ctx context.Context, csv *v1alpha1.Clust
 	if err != nil {
 		return err
 	}
-	w.wanted, err = render.Deployments(csv, render.DeploymentOptions{Config: config})
+	w.options = render.DeploymentOptions{Config: config, CAHashes: w.served.caHashes()}
+	w.wanted, err = render.Deployments(csv, w.options)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -42,9 +43,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	for _, owned := range []client.Object{
 		&appsv1.Deployment{}, &corev1.ServiceAccount{},
 		&rbacv1.Role{}, &rbacv1.RoleBinding{}, &rbacv1.ClusterRole{}, &rbacv1.ClusterRoleBinding{},
+		&corev1.Service{}, &admissionv1.ValidatingWebhookConfiguration{}, &admissionv1.MutatingWebhookConfiguration{},
 	} {
 		b = b.Watches(owned, handler.EnqueueRequestsFromMapFunc(ownersOf))
 	}
+	// A certificate that somebody deletes or changes is made again; its content stays out of memory.
+	b = b.WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ownersOf))
 	return b.Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 

@@ -101,7 +101,7 @@ func AfterFailure(d Decision, err error) Decision {
 
 func nextInstalling(o Observation) Decision {
 	switch {
-	case o.Serving.Broken != "":
+	case o.Serving.Broken != "", o.Serving.Rotate:
 		return move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonNeedsReinstall, "calculated deployment install is bad")
 	case o.Install.Health == Expired:
 		return move(v1alpha1.CSVPhaseFailed, v1alpha1.CSVReasonInstallCheckFailed, "install failed: "+o.Install.Message)

@@ -1,0 +1,128 @@
+package csv
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/controller/csv/serving"
+	"chandler.dev/olm/pkg/install/render"
+)
+
+// configurations are the webhook configurations of one ClusterServiceVersion, by name.
+type configurations []client.Object
+
+// webhooksOf returns the webhook configurations of csv, from the cache.
+func (r *Reconciler) webhooksOf(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (configurations, error) {
+	if len(csv.Spec.WebhookDefinitions) == 0 && !hadWebhooks(csv) {
+		return nil, nil
+	}
+	owner := client.MatchingLabels(render.OwnerOf(csv).Labels())
+	validating := &admissionv1.ValidatingWebhookConfigurationList{}
+	if err := r.client.List(ctx, validating, owner); err != nil {
+		return nil, err
+	}
+	mutating := &admissionv1.MutatingWebhookConfigurationList{}
+	if err := r.client.List(ctx, mutating, owner); err != nil {
+		return nil, err
+	}
+	var all configurations
+	for i := range validating.Items {
+		all = append(all, &validating.Items[i])
+	}
+	for i := range mutating.Items {
+		all = append(all, &mutating.Items[i])
+	}
+	slices.SortFunc(all, func(a, b client.Object) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return all, nil
+}
+
+// hadWebhooks tells whether csv once served something.
+func hadWebhooks(csv *v1alpha1.ClusterServiceVersion) bool { return csv.Status.CertsLastUpdated != nil }
+
+// nameFor returns the name of the configuration for the description that wanted is for.
+func (c configurations) nameFor(wanted client.Object) string {
+	for _, have := range c {
+		if sameKind(have, wanted) && have.GetLabels()[serving.LabelDescription] == wanted.GetLabels()[serving.LabelDescription] {
+			return have.GetName()
+		}
+	}
+	return ""
+}
+
+// has tells whether one of c is as wanted.
+func (c configurations) has(wanted client.Object) bool {
+	name := c.nameFor(wanted)
+	i := slices.IndexFunc(c, func(have client.Object) bool { return sameKind(have, wanted) && have.GetName() == name })
+	if i < 0 || c[i].GetLabels()[serving.LabelDescriptionHash] != wanted.GetLabels()[serving.LabelDescriptionHash] {
+		return false
+	}
+	switch wanted := wanted.(type) {
+	case *admissionv1.ValidatingWebhookConfiguration:
+		have, ok := c[i].(*admissionv1.ValidatingWebhookConfiguration)
+		return ok && len(have.Webhooks) == 1 && sameWebhook(
+			&wanted.Webhooks[0].ClientConfig, &have.Webhooks[0].ClientConfig) &&
+			equality.Semantic.DeepEqual(wanted.Webhooks[0].NamespaceSelector, have.Webhooks[0].NamespaceSelector)
+	case *admissionv1.MutatingWebhookConfiguration:
+		have, ok := c[i].(*admissionv1.MutatingWebhookConfiguration)
+		return ok && len(have.Webhooks) == 1 && sameWebhook(
+			&wanted.Webhooks[0].ClientConfig, &have.Webhooks[0].ClientConfig) &&
+			equality.Semantic.DeepEqual(wanted.Webhooks[0].NamespaceSelector, have.Webhooks[0].NamespaceSelector)
+	default:
+		return false
+	}
+}
+
+// undescribed returns the configurations that csv has no description for, or a second
+// one for the same description.
+func (c configurations) undescribed(csv *v1alpha1.ClusterServiceVersion) []client.Object {
+	seen := map[string]bool{}
+	var stale []client.Object
+	for _, have := range c {
+		name := have.GetLabels()[serving.LabelDescription]
+		described := slices.ContainsFunc(csv.Spec.WebhookDefinitions, func(w v1alpha1.WebhookDescription) bool {
+			return w.GenerateName == name && typeOf(have) == w.Type
+		})
+		if !described || seen[name] {
+			stale = append(stale, have)
+		}
+		seen[name] = true
+	}
+	return stale
+}
+
+func typeOf(obj client.Object) v1alpha1.WebhookAdmissionType {
+	if _, ok := obj.(*admissionv1.ValidatingWebhookConfiguration); ok {
+		return v1alpha1.ValidatingAdmissionWebhook
+	}
+	return v1alpha1.MutatingAdmissionWebhook
+}
+
+func sameKind(a, b client.Object) bool { return typeOf(a) == typeOf(b) }
+
+// sameWebhook compares what the label with the hash of the description does not cover.
+func sameWebhook(wanted, have *admissionv1.WebhookClientConfig) bool {
+	return string(wanted.CABundle) == string(have.CABundle) && have.Service != nil &&
+		wanted.Service.Namespace == have.Service.Namespace && wanted.Service.Name == have.Service.Name
+}
+
+func sameConversion(wanted, have *apiextensionsv1.CustomResourceConversion) bool {
+	return equality.Semantic.DeepEqual(wanted, have)
+}
+
+func sameAPIService(wanted, have *apiregistrationv1.APIService) bool {
+	labels := maps.Clone(have.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, wanted.Labels)
+	return equality.Semantic.DeepEqual(wanted.Spec, have.Spec) && maps.Equal(labels, have.Labels)
+}

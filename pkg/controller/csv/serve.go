@@ -1,0 +1,328 @@
+package csv
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/controller/csv/phase"
+	"chandler.dev/olm/pkg/controller/csv/serving"
+	"chandler.dev/olm/pkg/install/kube"
+)
+
+// longestRest bounds how long a version with certificates is not looked at, so that
+// a clock that was set does not let one expire.
+const longestRest = 12 * time.Hour
+
+// served is what the API server calls of one ClusterServiceVersion.
+type served struct {
+	endpoints []serving.Endpoint
+	usable    map[string]serving.Certificate // by Deployment
+	problem   map[string]serving.Problem     // by Deployment
+	selector  *metav1.LabelSelector          // of the namespaces whose objects webhooks see
+}
+
+// caHashes names the CAs by Deployment, for the Deployments' annotations.
+func (s served) caHashes() map[string]string {
+	hashes := map[string]string{}
+	for deployment, c := range s.usable {
+		hashes[deployment] = c.Hash()
+	}
+	return hashes
+}
+
+// rest is how long the certificates need no attention; zero if there are none.
+func (s served) rest(now time.Time) time.Duration {
+	var rest time.Duration
+	for _, c := range s.usable {
+		until := max(min(c.RotateAt().Sub(now), longestRest), time.Second)
+		if rest == 0 || until < rest {
+			rest = until
+		}
+	}
+	return rest
+}
+
+// readServing reads the certificates of csv. Secrets come from the API server: those
+// with certificates are few, and no others are to be in memory.
+func (r *Reconciler) readServing(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, group *operatorsv1.OperatorGroup) (served, error) {
+	endpoints, err := serving.Endpoints(csv)
+	if err != nil || len(endpoints) == 0 {
+		return served{}, err
+	}
+	s := served{endpoints: endpoints, usable: map[string]serving.Certificate{}, problem: map[string]serving.Problem{}}
+	if group != nil {
+		if s.selector, err = group.NamespaceLabelSelector(); err != nil {
+			return served{}, err
+		}
+	}
+	for _, e := range endpoints {
+		secret := &corev1.Secret{}
+		err := r.live.Get(ctx, client.ObjectKey{Namespace: csv.Namespace, Name: e.Secret()}, secret)
+		if apierrors.IsNotFound(err) {
+			secret, err = nil, nil
+		}
+		if err != nil {
+			return served{}, err
+		}
+		c, problem := serving.Read(secret, e.Hosts(csv.Namespace), r.clock.Now())
+		if problem != serving.Fine {
+			s.problem[e.Deployment] = problem
+		}
+		if problem == serving.Fine || problem == serving.Expiring {
+			s.usable[e.Deployment] = c
+		}
+	}
+	return s, nil
+}
+
+// observeServing judges what the API server calls.
+func (r *Reconciler) observeServing(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) error {
+	if err := serving.ValidateWebhooks(csv); err != nil {
+		w.Webhooks = phase.Verdict{Reason: v1alpha1.CSVReasonInvalidWebhookDescription, Message: err.Error()}
+	}
+	for _, e := range w.served.endpoints {
+		switch problem := w.served.problem[e.Deployment]; problem {
+		case serving.Fine:
+		case serving.Expiring:
+			w.Serving.Rotate = true
+		default:
+			w.Serving.Broken = fmt.Sprintf("certificate in secret %q %s", e.Secret(), problem)
+		}
+	}
+	if len(w.served.endpoints) == 0 || w.Serving.Broken != "" {
+		return r.observeAdoption(ctx, csv, w)
+	}
+	if err := r.observeAdoption(ctx, csv, w); err != nil {
+		return err
+	}
+	var err error
+	if w.Serving.Off, err = r.whatIsOff(ctx, csv, w.served); err != nil || w.Serving.Off != "" {
+		return err
+	}
+	w.Serving.Unavailable, err = r.whatDoesNotAnswer(ctx, csv)
+	return err
+}
+
+// observeAdoption finds owned APIServices that belong to somebody else.
+func (r *Reconciler) observeAdoption(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) error {
+	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
+		api := &apiregistrationv1.APIService{}
+		err := r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, api)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !serving.Adoptable(csv, api, r.retiring(ctx)) {
+			w.Serving.Broken, w.Serving.Unadoptable = desc.GetName()+" is unadoptable", true
+			w.Ownership = phase.Verdict{Reason: v1alpha1.CSVReasonOwnerConflict, Message: "unable to adopt APIService"}
+		}
+	}
+	return nil
+}
+
+// retiring tells of a ClusterServiceVersion whether it is on its way out.
+func (r *Reconciler) retiring(ctx context.Context) func(namespace, name string) bool {
+	return func(namespace, name string) bool {
+		other := &v1alpha1.ClusterServiceVersion{}
+		err := r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, other)
+		return apierrors.IsNotFound(err) || err == nil && retires(other.Status.Phase)
+	}
+}
+
+// whatIsOff says which of the objects that let the API server call the pods is missing
+// or differs; empty if none does. It asks the cache.
+func (r *Reconciler) whatIsOff(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
+	for _, e := range s.endpoints {
+		for _, obj := range serving.Support(csv, e) {
+			err := r.client.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+			if apierrors.IsNotFound(err) {
+				return fmt.Sprintf("%s %q not installed", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName()), nil
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+	}
+	configurations, err := r.webhooksOf(ctx, csv)
+	if err != nil {
+		return "", err
+	}
+	for i := range csv.Spec.WebhookDefinitions {
+		text, err := r.offWebhook(ctx, csv, &csv.Spec.WebhookDefinitions[i], s, configurations)
+		if text != "" || err != nil {
+			return text, err
+		}
+	}
+	if len(configurations.undescribed(csv)) > 0 {
+		return "webhooks not installed", nil
+	}
+	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
+		api := &apiregistrationv1.APIService{}
+		err := r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, api)
+		if client.IgnoreNotFound(err) != nil {
+			return "", err
+		}
+		wanted := serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA)
+		if err != nil || !sameAPIService(wanted, api) {
+			return "apiServices not installed", nil
+		}
+	}
+	return "", nil
+}
+
+func (r *Reconciler) offWebhook(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, d *v1alpha1.WebhookDescription, s served, have configurations) (string, error) {
+	ca := s.usable[d.DeploymentName].CA
+	if d.Type != v1alpha1.ConversionWebhook {
+		wanted, err := serving.Webhook(csv, d, s.selector, ca)
+		if err != nil || !have.has(wanted) {
+			return "webhooks not installed", err
+		}
+		return "", nil
+	}
+	for _, name := range d.ConversionCRDs {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+			return "conversionWebhook not ready", client.IgnoreNotFound(err)
+		}
+		if !sameConversion(serving.Conversion(csv, d, ca), crd.Spec.Conversion) {
+			return "conversionWebhook not ready", nil
+		}
+	}
+	return "", nil
+}
+
+// whatDoesNotAnswer says which owned API is registered but not available.
+func (r *Reconciler) whatDoesNotAnswer(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (string, error) {
+	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
+		api := &apiregistrationv1.APIService{}
+		if err := r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, api); err != nil {
+			return "", err
+		}
+		if !available(api) {
+			return "apiServices not installed", nil
+		}
+	}
+	return "", nil
+}
+
+// switchOn lets the API server call the pods, and takes back what the
+// ClusterServiceVersion no longer describes.
+func (r *Reconciler) switchOn(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) error {
+	for _, e := range s.endpoints {
+		if err := r.ensureAll(ctx, serving.Support(csv, e)); err != nil {
+			return err
+		}
+	}
+	have, err := r.webhooksOf(ctx, csv)
+	if err != nil {
+		return err
+	}
+	for i := range csv.Spec.WebhookDefinitions {
+		if err := r.switchOnWebhook(ctx, csv, &csv.Spec.WebhookDefinitions[i], s, have); err != nil {
+			return err
+		}
+	}
+	for _, stale := range have.undescribed(csv) {
+		if err := client.IgnoreNotFound(r.client.Delete(ctx, stale)); err != nil {
+			return err
+		}
+	}
+	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
+		if _, err := r.cluster.Ensure(ctx, serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) switchOnWebhook(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, d *v1alpha1.WebhookDescription, s served, have configurations) error {
+	ca := s.usable[d.DeploymentName].CA
+	if d.Type == v1alpha1.ConversionWebhook {
+		for _, name := range d.ConversionCRDs {
+			if err := r.setConversion(ctx, name, serving.Conversion(csv, d, ca)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	wanted, err := serving.Webhook(csv, d, s.selector, ca)
+	if err != nil {
+		return err
+	}
+	if name := have.nameFor(wanted); name != "" {
+		wanted.SetName(name)
+	}
+	_, err = r.cluster.Ensure(ctx, wanted)
+	return err
+}
+
+// setConversion writes the conversion stanza of a CRD and nothing else of it.
+func (r *Reconciler) setConversion(ctx context.Context, name string, wanted *apiextensionsv1.CustomResourceConversion) error {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+		return kube.Classify(err, fmt.Sprintf("read CustomResourceDefinition %q", name))
+	}
+	if sameConversion(wanted, crd.Spec.Conversion) {
+		return nil
+	}
+	before := crd.DeepCopy()
+	crd.Spec.Conversion = wanted
+	err := r.client.Patch(ctx, crd, client.MergeFrom(before), client.FieldOwner(kube.FieldManager))
+	return kube.Classify(err, fmt.Sprintf("switch the conversion of CustomResourceDefinition %q", name))
+}
+
+func (r *Reconciler) ensureAll(ctx context.Context, objects []client.Object) error {
+	for _, obj := range objects {
+		if _, err := r.cluster.Ensure(ctx, obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// certify gives every endpoint a certificate that can be used, and what pods need to
+// serve with it. What already calls the pods trusts a new CA before a pod has it.
+func (r *Reconciler) certify(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s *served) error {
+	if err := serving.ValidateConversions(csv); err != nil {
+		return err
+	}
+	for _, e := range s.endpoints {
+		if s.problem[e.Deployment] == serving.Fine {
+			continue
+		}
+		previous, rotates := s.usable[e.Deployment]
+		issued, err := serving.Issue(e.Hosts(csv.Namespace), r.clock.Now(), previous)
+		if err != nil {
+			return err
+		}
+		s.usable[e.Deployment] = issued
+		if rotates {
+			if err := r.switchOn(ctx, csv, *s); err != nil {
+				return err
+			}
+		}
+		if _, err := r.cluster.Ensure(ctx, serving.Secret(csv, e, issued)); err != nil {
+			return err
+		}
+		updated, rotate := metav1.NewTime(r.clock.Now()), metav1.NewTime(issued.RotateAt())
+		csv.Status.CertsLastUpdated, csv.Status.CertsRotateAt = &updated, &rotate
+	}
+	for _, e := range s.endpoints {
+		if err := r.ensureAll(ctx, serving.Support(csv, e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
