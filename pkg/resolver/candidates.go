@@ -32,6 +32,10 @@ type route struct {
 func (w *world) findCandidates(s *want) {
 	l := &lookup{want: s}
 	s.search = l
+	l.find(w)
+	if s.refusal != nil {
+		return
+	}
 	if s.VersionRange != "" {
 		r, err := semver.ParseRange(s.VersionRange)
 		if err != nil {
@@ -40,7 +44,6 @@ func (w *world) findCandidates(s *want) {
 		}
 		l.inRange = r
 	}
-	l.find(w)
 	switch {
 	case len(l.channels) == 0:
 	case s.current != nil:

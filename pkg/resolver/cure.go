@@ -1,5 +1,215 @@
 package resolver
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"slices"
 
-func (a *answers) cure(_ context.Context, _ Problem, _ *answered) {}
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/resolver/constraint"
+)
+
+const (
+	maxCures  = 3  // proposed for one component
+	maxTries  = 16 // of changes for one component
+	largeSize = 1000
+	fewTries  = 3 // for a component with more than largeSize bundles
+)
+
+// cure tries changes until some solve the component, each by answering the
+// problem of the component with it.
+func (a *answers) cure(ctx context.Context, p Problem, x *answered) {
+	small := p
+	small.Subscriptions = slices.DeleteFunc(slices.Clone(p.Subscriptions), func(s Subscription) bool {
+		return !slices.Contains(x.neighbors, s.Name)
+	})
+	tries := maxTries
+	if x.size > largeSize {
+		tries = fewTries
+	}
+	u := x.component.Unsolvable
+	for _, proposal := range a.proposals(x) {
+		if tries == 0 || len(u.Cures) == maxCures || ctx.Err() != nil {
+			return
+		}
+		tries--
+		if cures(ctx, small, proposal, x.component.Subscriptions) {
+			u.Cures = append(u.Cures, proposal)
+		}
+	}
+}
+
+// cures reports whether the subscriptions, as far as they are still there, can
+// be served after the change, and no other one suffers from it.
+func cures(ctx context.Context, p Problem, c Cure, subscriptions []string) bool {
+	before, err := answer(ctx, p)
+	if err != nil {
+		return false
+	}
+	after, err := answer(ctx, Apply(p, c.Changes...))
+	if err != nil {
+		return false
+	}
+	suffering := before.unsolvable()
+	for name := range after.unsolvable() {
+		if slices.Contains(subscriptions, name) || !suffering[name] {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *answers) unsolvable() map[string]bool {
+	found := map[string]bool{}
+	for _, x := range a.answers {
+		if x.component.Unsolvable == nil {
+			continue
+		}
+		for _, name := range x.component.Subscriptions {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// proposals returns the changes to try, the smallest intervention first.
+func (a *answers) proposals(x *answered) []Cure {
+	var list []Cure
+	for _, s := range x.wants {
+		list = append(list, a.edits(s)...)
+	}
+	for _, f := range x.facts {
+		list = append(list, a.remedies(f)...)
+	}
+	for _, f := range x.facts {
+		// Alone, it would only be cured of being wanted.
+		if f.kind == factWanted && (len(x.wants) > 1 || x.wants[0] != f.want) {
+			list = append(list, removal(f.want))
+		}
+	}
+	return list
+}
+
+// edits are the changes to a subscription itself.
+func (a *answers) edits(s *want) []Cure {
+	var list []Cure
+	propose := func(edit func(*Subscription), format string, args ...any) {
+		changed := s.Subscription
+		edit(&changed)
+		if changed != s.Subscription {
+			list = append(list, Cure{Text: fmt.Sprintf(format, args...), Changes: []Change{{Subscribe: &changed}}})
+		}
+	}
+	if s.StartingCSV != "" && s.current == nil {
+		if name := nearest(s.StartingCSV, s.search.bundleNames()); name != "" {
+			propose(func(c *Subscription) { c.StartingCSV = name }, "set startingCSV of subscription %s to %s", s.Name, name)
+		}
+		propose(func(c *Subscription) { c.StartingCSV = "" }, "remove startingCSV from subscription %s", s.Name)
+	}
+	if s.VersionRange != "" {
+		propose(func(c *Subscription) { c.VersionRange = "" }, "remove annotation chandler.dev/version-range from subscription %s", s.Name)
+	}
+	for _, name := range a.otherChannels(s) {
+		propose(func(c *Subscription) { c.Channel = name }, "set channel of subscription %s to %s", s.Name, name)
+	}
+	for _, c := range a.catalogs {
+		if _, ok := c.offers[s.Package]; ok && s.Catalog != (CatalogRef{}) {
+			propose(func(x *Subscription) { x.Catalog = c.Ref }, "set source and sourceNamespace of subscription %s to %s and %s", s.Name, c.Ref.Name, c.Ref.Namespace)
+		}
+	}
+	if len(s.search.offers) == 0 {
+		for _, c := range s.search.catalogs {
+			if name := nearest(s.Package, c.names()); name != "" {
+				propose(func(x *Subscription) { x.Package = name }, "set the package name of subscription %s to %s", s.Name, name)
+			}
+		}
+	}
+	return list
+}
+
+// otherChannels returns the channels of the package, the nearest name first.
+func (a *answers) otherChannels(s *want) []string {
+	if s.Channel == "" {
+		return nil
+	}
+	var names []string
+	for _, o := range s.search.offers {
+		for _, ch := range o.channels() {
+			if ch.Name != s.Channel && !slices.Contains(names, ch.Name) {
+				names = append(names, ch.Name)
+			}
+		}
+	}
+	if i := slices.Index(names, nearest(s.Channel, names)); i > 0 {
+		names[0], names[i] = names[i], names[0]
+	}
+	return names
+}
+
+// remedies are the changes that take away a fact.
+func (a *answers) remedies(f fact) []Cure {
+	switch f.kind {
+	case factKube:
+		return []Cure{{
+			Text:    "upgrade the cluster to Kubernetes " + f.detail,
+			Changes: []Change{{KubeVersion: f.detail}},
+		}}
+	case factTaken:
+		return []Cure{{
+			Text:    fmt.Sprintf("remove %s from %s", apiText(f), f.detail),
+			Changes: []Change{{Release: &f.api}},
+		}}
+	case factFixed:
+		e := f.entries[0]
+		if slices.ContainsFunc(a.wants, func(s *want) bool { return s.current == e }) {
+			return nil
+		}
+		var list []Cure
+		if e.blocks {
+			list = append(list, Cure{
+				Text:    "set upgradeStrategy TechPreviewUnsafeFailForward on the operator group",
+				Changes: []Change{{FailForward: true}},
+			})
+		}
+		return append(list, Cure{
+			Text:    fmt.Sprintf("delete clusterserviceversion %s", e.bundle.Name),
+			Changes: []Change{{Uninstall: e.bundle.Name}},
+		})
+	case factNeed:
+		return missing(f)
+	default:
+		return nil
+	}
+}
+
+// missing proposes to offer what a requirement asks for, if nobody does.
+func missing(f fact) []Cure {
+	var list []Cure
+	for _, n := range f.needs {
+		b, ok := constraint.Example(n.predicate)
+		if len(n.options) > 0 || !ok || len(list) > 0 {
+			continue
+		}
+		pkg := registry.Package{Name: b.Package, DefaultChannel: "stable", Channels: []registry.Channel{{
+			Name: "stable", Head: b.Name, Entries: []registry.Entry{{Name: b.Name}},
+		}}}
+		list = append(list, Cure{
+			Text: fmt.Sprintf("add a catalog that offers an operator %s", n.predicate),
+			Changes: []Change{{Catalog: &Catalog{
+				Ref:      CatalogRef{Name: "chandler.dev/example"},
+				Packages: []Offer{{Package: pkg, Bundles: []registry.Bundle{b}}},
+			}}},
+		})
+	}
+	return list
+}
+
+// removal proposes to do without a subscription that others cannot live with.
+func removal(s *want) Cure {
+	c := Cure{Text: "delete subscription " + s.Name, Changes: []Change{{Unsubscribe: s.Name}}}
+	if s.current != nil {
+		c.Text += " and clusterserviceversion " + s.current.bundle.Name
+		c.Changes = append(c.Changes, Change{Uninstall: s.current.bundle.Name})
+	}
+	return c
+}

@@ -12,7 +12,7 @@ import (
 // it that have nothing yet, or all wants in it if there is no such one. What
 // runs is not held up by what somebody would like to add.
 func (f *formula) unsolvable(core []solver.Group) answered {
-	x := answered{neighbors: names(f.g.wants)}
+	x := answered{neighbors: names(f.g.wants), size: len(f.g.entries)}
 	var reasons []Reason
 	var wants, newcomers []*want
 	for _, g := range core {
@@ -133,7 +133,8 @@ func (f *formula) needReason(k fact) Reason {
 	return r
 }
 
-// nearMisses names the bundles that a requirement looked at in vain.
+// nearMisses names the bundles that a requirement looked at in vain: other
+// versions of its package, and those that a channel skips or that are in none.
 func (f *formula) nearMisses(p constraint.Predicate) []string {
 	keys := p.Keys()
 	if keys.Anywhere {
@@ -141,15 +142,24 @@ func (f *formula) nearMisses(p constraint.Predicate) []string {
 	}
 	var details []string
 	for _, c := range f.w.catalogs {
-		for _, name := range keys.Packages {
-			if o, ok := c.offers[name]; ok {
-				var versions []string
-				for i := range o.Bundles {
-					versions = append(versions, o.Bundles[i].Version)
+		var passed []string
+		for _, o := range f.w.offersFor(c, keys) {
+			var versions []string
+			for i := range o.Bundles {
+				e := f.w.entry(o, o.Bundles[i].Name)
+				if p.Match(e.facts()) {
+					passed = append(passed, e.bundle.Name)
 				}
-				slices.SortFunc(versions, func(a, b string) int { return compareVersions(b, a) })
-				details = append(details, fmt.Sprintf("catalog %s offers package %s in versions %s", c.Ref, name, list(versions)))
+				versions = append(versions, o.Bundles[i].Version)
 			}
+			if len(passed) == 0 && slices.Contains(keys.Packages, o.Package.Name) {
+				slices.SortFunc(versions, func(a, b string) int { return compareVersions(b, a) })
+				details = append(details, fmt.Sprintf("catalog %s offers package %s in versions %s", c.Ref, o.Package.Name, list(versions)))
+			}
+		}
+		if len(passed) > 0 {
+			slices.Sort(passed)
+			details = append(details, fmt.Sprintf("catalog %s has %s, which no channel leads to any more", c.Ref, list(passed)))
 		}
 	}
 	return details
@@ -159,7 +169,10 @@ func (f *formula) flawReason(k fact) Reason {
 	ids := f.ids(k.entries)
 	switch k.kind {
 	case factDeprecated:
-		return Reason{Text: fmt.Sprintf("bundle %s deprecated", isAre(ids, k.entries))}
+		return Reason{
+			Text: fmt.Sprintf("bundle %s deprecated", isAre(ids, k.entries)),
+			Cure: "choose a channel with bundles that are not deprecated",
+		}
 	case factKube:
 		return Reason{
 			Text: fmt.Sprintf("bundle %s made for Kubernetes %s or newer and the cluster has %s", isAre(ids, k.entries), k.detail, f.w.cluster.KubeVersion),

@@ -41,6 +41,7 @@ type answered struct {
 	choice    choice
 	neighbors []string // names of all wants that it was decided together with
 	facts     []fact   // of the core, if unsolvable
+	size      int      // bundles under consideration
 }
 
 // answer resolves without looking for cures.
@@ -52,9 +53,7 @@ func answer(ctx context.Context, p Problem) (*answers, error) {
 	a := &answers{world: w, ctx: ctx}
 	var open []*want
 	for _, s := range w.wants {
-		if s.refusal == nil {
-			w.findCandidates(s)
-		}
+		w.findCandidates(s)
 		if s.refusal != nil {
 			a.answers = append(a.answers, refused(s))
 		} else {

@@ -53,7 +53,7 @@ func TestResolveHop(t *testing.T) {
 			wantText: `constraints not satisfiable: no operators found in channel stabel of package a in the catalog referenced by subscription s, subscription s exists
   because no operators found in channel stabel of package a in the catalog referenced by subscription s
     catalog main/ns offers channels stable
-    cure: set channel to stable
+  cure: set channel of subscription s to stable
 `,
 		},
 	}

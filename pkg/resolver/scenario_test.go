@@ -281,11 +281,84 @@ func gvkValue(s string) map[string]string {
 // answerOf is the answer to a scenario as text.
 func answerOf(t *testing.T, a *txtar.Archive) string {
 	t.Helper()
-	s, err := resolver.Resolve(t.Context(), problemOf(t, a))
+	p := problemOf(t, a)
+	s, err := resolver.Resolve(t.Context(), p)
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}
-	return textOf(s)
+	return textOf(s) + whyOf(t, a, p) + previewOf(t, a, p)
+}
+
+// whyOf answers the sections that ask about what is there.
+func whyOf(t *testing.T, a *txtar.Archive, p resolver.Problem) string {
+	t.Helper()
+	var b strings.Builder
+	for _, name := range strings.Fields(string(section(a, "why"))) {
+		why, err := resolver.WhyVersion(t.Context(), p, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString(explain.Version(why))
+	}
+	if section(a, "here") == nil {
+		return b.String()
+	}
+	list, err := resolver.WhyHere(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range list {
+		b.WriteString(explain.Presence(x))
+	}
+	return b.String()
+}
+
+type changeYAML struct {
+	Subscribe              *wantedYAML
+	Unsubscribe, Uninstall string
+	Install                *bundleYAML
+	Catalog                map[string]catalogYAML
+	RemoveCatalog          string
+	KubeVersion            string
+	FailForward            bool
+}
+
+func (c changeYAML) change() resolver.Change {
+	out := resolver.Change{Unsubscribe: c.Unsubscribe, Uninstall: c.Uninstall, KubeVersion: c.KubeVersion, FailForward: c.FailForward}
+	if c.Subscribe != nil {
+		s := c.Subscribe.subscription()
+		out.Subscribe = &s
+	}
+	if c.Install != nil {
+		out.Install = &resolver.Installed{Bundle: c.Install.bundle(c.Install.Package, c.Install.Name)}
+	}
+	for name, x := range c.Catalog {
+		catalog := x.catalog(refOf(name))
+		out.Catalog = &catalog
+	}
+	if c.RemoveCatalog != "" {
+		ref := refOf(c.RemoveCatalog)
+		out.RemoveCatalog = &ref
+	}
+	return out
+}
+
+func previewOf(t *testing.T, a *txtar.Archive, p resolver.Problem) string {
+	t.Helper()
+	var list []changeYAML
+	decode(t, a, "changes.yaml", &list)
+	if len(list) == 0 {
+		return ""
+	}
+	var changes []resolver.Change
+	for _, c := range list {
+		changes = append(changes, c.change())
+	}
+	preview, err := resolver.PreviewChanges(t.Context(), p, changes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "with the changes\n" + explain.Preview(preview)
 }
 
 func textOf(s resolver.Solution) string {
