@@ -7,6 +7,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
@@ -139,10 +140,13 @@ func operatorManifest(r Release) (Manifest, *v1alpha1.ClusterServiceVersion, err
 		return Manifest{}, nil, failure.New(failure.Invalid, "the ClusterServiceVersion of the bundle is missing APIVersion, Kind or name")
 	}
 	typed.Namespace = r.Namespace
-	u := &unstructured.Unstructured{}
-	if err := utiljson.Unmarshal(r.Content.CSV, &u.Object); err != nil {
-		return Manifest{}, nil, invalid(err, "the ClusterServiceVersion of the bundle is not valid: %s", shorten(err))
+	// The fields of the Go type, not those of the author: many published bundles
+	// leave out fields that the resource definition requires and v0 writes empty.
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	if err != nil {
+		return Manifest{}, nil, fmt.Errorf("encode: %w", err)
 	}
+	u := &unstructured.Unstructured{Object: fields}
 	clean(u)
 	u.SetAPIVersion(v1alpha1.ClusterServiceVersionAPIVersion)
 	u.SetKind(KindCSV)
