@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"chandler.dev/olm/pkg/registry"
@@ -16,15 +17,10 @@ const (
 	fewTries  = 3 // for a component with more than largeSize bundles
 )
 
-// cure tries changes until some solve the component, each by answering the
-// problem of the component with it.
+// cure tries changes until some solve the component.
 func (a *answers) cure(ctx context.Context, p Problem, x *answered) {
-	small := p
-	small.Subscriptions = slices.DeleteFunc(slices.Clone(p.Subscriptions), func(s Subscription) bool {
-		return !slices.Contains(x.neighbors, s.Name)
-	})
 	tries := maxTries
-	if x.size > largeSize {
+	if len(x.entries) > largeSize {
 		tries = fewTries
 	}
 	u := x.component.Unsolvable
@@ -33,23 +29,40 @@ func (a *answers) cure(ctx context.Context, p Problem, x *answered) {
 			return
 		}
 		tries--
-		if cures(ctx, small, proposal, x.component.Subscriptions) {
+		if a.cures(ctx, p, proposal, x) {
 			u.Cures = append(u.Cures, proposal)
 		}
 	}
 }
 
-// cures reports whether the subscriptions, as far as they are still there, can
-// be served after the change, and no other one suffers from it.
-func cures(ctx context.Context, p Problem, c Cure, subscriptions []string) bool {
-	before, err := answer(ctx, p)
-	if err != nil {
-		return false
+// cures reports whether the subscriptions of a component, as far as they are
+// still there, can be served after the change, and no other one suffers from
+// it. It answers the problem of the component with the change, and of all that
+// the change brings together with it.
+func (a *answers) cures(ctx context.Context, p Problem, c Cure, x *answered) bool {
+	names := slices.Clone(x.neighbors)
+	for {
+		small := p
+		small.Subscriptions = only(p.Subscriptions, names)
+		before, err := answer(ctx, small)
+		if err != nil {
+			return false
+		}
+		after, err := answer(ctx, Apply(small, c.Changes...))
+		if err != nil || !better(before, after, x.component.Subscriptions) {
+			return false
+		}
+		more := a.together(names, after)
+		if len(more) == len(names) {
+			return true
+		}
+		names = more
 	}
-	after, err := answer(ctx, Apply(p, c.Changes...))
-	if err != nil {
-		return false
-	}
+}
+
+// better reports whether after a change nobody suffers who did not before, and
+// none of these.
+func better(before, after *answers, subscriptions []string) bool {
 	suffering := before.unsolvable()
 	for name := range after.unsolvable() {
 		if slices.Contains(subscriptions, name) || !suffering[name] {
@@ -57,6 +70,56 @@ func cures(ctx context.Context, p Problem, c Cure, subscriptions []string) bool 
 		}
 	}
 	return true
+}
+
+// only returns the named subscriptions and all others of their packages.
+func only(list []Subscription, names []string) []Subscription {
+	packages := map[string]bool{}
+	for _, s := range list {
+		packages[s.Package] = packages[s.Package] || slices.Contains(names, s.Name)
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(s Subscription) bool { return !packages[s.Package] })
+}
+
+// together adds to the names those of all subscriptions that touch what the
+// answers to a part of the problem touch.
+func (a *answers) together(names []string, part *answers) []string {
+	if a.touched == nil {
+		a.touched = map[any][]int{}
+		for i := range a.answers {
+			for key := range touches(a.answers[i].entries) {
+				a.touched[key] = append(a.touched[key], i)
+			}
+		}
+	}
+	all := map[string]bool{}
+	for _, name := range names {
+		all[name] = true
+	}
+	for i := range part.answers {
+		for key := range touches(part.answers[i].entries) {
+			for _, j := range a.touched[key] {
+				for _, name := range a.answers[j].neighbors {
+					all[name] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// touches returns the packages and APIs of entries.
+func touches(entries []*entry) map[any]bool {
+	keys := map[any]bool{}
+	for _, e := range entries {
+		for _, name := range e.facts().PackageNames() {
+			keys[name] = true
+		}
+		for _, api := range e.facts().APIs {
+			keys[api] = true
+		}
+	}
+	return keys
 }
 
 func (a *answers) unsolvable() map[string]bool {

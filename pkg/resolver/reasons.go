@@ -12,7 +12,7 @@ import (
 // it that have nothing yet, or all wants in it if there is no such one. What
 // runs is not held up by what somebody would like to add.
 func (f *formula) unsolvable(core []solver.Group) answered {
-	x := answered{neighbors: names(f.g.wants), size: len(f.g.entries)}
+	x := answered{neighbors: names(f.g.wants), entries: f.g.entries}
 	var reasons []Reason
 	var wants, newcomers []*want
 	for _, g := range core {

@@ -18,7 +18,7 @@ func (w *world) refuse(l *lookup) *Reason {
 	}
 	const where = "in the catalog referenced by subscription"
 	switch {
-	case !slices.ContainsFunc(l.catalogs, hasContent):
+	case s.Catalog != (CatalogRef{}) && !slices.ContainsFunc(l.catalogs, hasContent):
 		return w.refuseCatalog(l)
 	case len(l.offers) == 0:
 		return w.refusePackage(l)

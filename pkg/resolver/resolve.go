@@ -32,6 +32,7 @@ type answers struct {
 	*world
 	ctx     context.Context //nolint:containedctx // for its deadline, during one call
 	answers []answered
+	touched map[any][]int // answers by the packages and APIs that they touch; made when needed
 }
 
 // answered is a component with what led to it.
@@ -41,7 +42,7 @@ type answered struct {
 	choice    choice
 	neighbors []string // names of all wants that it was decided together with
 	facts     []fact   // of the core, if unsolvable
-	size      int      // bundles under consideration
+	entries   []*entry // that were under consideration
 }
 
 // answer resolves without looking for cures.
@@ -152,6 +153,7 @@ func (a *answers) solveGroup(g *group) ([]*want, error) {
 		wants:     g.wants,
 		choice:    c,
 		neighbors: names(g.wants),
+		entries:   g.entries,
 	})
 	return nil, nil
 }
