@@ -21,14 +21,15 @@ import (
 	"chandler.dev/olm/pkg/install/render"
 )
 
-var roleBinding = rbacv1.SchemeGroupVersion.WithKind("RoleBinding")
-
-// clusterScoped are the kinds that no owner reference from a namespace can cover. An
-// APIService goes first: while it leads nowhere, no namespace can be deleted.
-var clusterScoped = []schema.GroupVersionKind{
+// unreachable are the kinds that an owner reference cannot or does not always cover,
+// because they are cluster-scoped or in the namespaces of others. An APIService goes
+// first: while it leads nowhere, no namespace can be deleted.
+var unreachable = []schema.GroupVersionKind{
 	apiregistrationv1.SchemeGroupVersion.WithKind("APIService"),
 	rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
 	rbacv1.SchemeGroupVersion.WithKind("ClusterRole"),
+	rbacv1.SchemeGroupVersion.WithKind("RoleBinding"),
+	rbacv1.SchemeGroupVersion.WithKind("Role"),
 	admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
 	admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"),
 }
@@ -42,14 +43,8 @@ func (r *Reconciler) cleanUp(ctx context.Context, s *scope) (step.Outcome, error
 	if err := r.resetConversions(ctx, s.csv); err != nil {
 		return step.Stop(), err
 	}
-	for _, gvk := range clusterScoped {
+	for _, gvk := range unreachable {
 		if err := r.deleteOwned(ctx, gvk, s.csv); err != nil {
-			return step.Stop(), err
-		}
-	}
-	if len(s.csv.Spec.APIServiceDefinitions.Owned) > 0 {
-		// The right to read how requests are authenticated lies in another namespace.
-		if err := r.deleteOwned(ctx, roleBinding, s.csv, client.InNamespace(metav1.NamespaceSystem)); err != nil {
 			return step.Stop(), err
 		}
 	}
@@ -67,15 +62,17 @@ func (r *Reconciler) cleanUp(ctx context.Context, s *scope) (step.Outcome, error
 	return step.Stop(), nil
 }
 
-func (r *Reconciler) deleteOwned(ctx context.Context, gvk schema.GroupVersionKind, csv *v1alpha1.ClusterServiceVersion, where ...client.ListOption) error {
+func (r *Reconciler) deleteOwned(ctx context.Context, gvk schema.GroupVersionKind, csv *v1alpha1.ClusterServiceVersion) error {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-	where = append(where, client.MatchingLabels(render.OwnerOf(csv).Labels()))
-	if err := r.live.List(ctx, list, where...); err != nil {
+	if err := r.live.List(ctx, list, client.MatchingLabels(render.OwnerOf(csv).Labels())); err != nil {
 		return err
 	}
 	for i := range list.Items {
 		obj := &list.Items[i]
+		if obj.Namespace == csv.Namespace {
+			continue // owner references cover what is ours
+		}
 		obj.SetGroupVersionKind(gvk)
 		if err := client.IgnoreNotFound(r.client.Delete(ctx, obj)); err != nil {
 			return err

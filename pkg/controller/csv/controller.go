@@ -117,6 +117,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, csv *v1alpha1.ClusterService
 	if err := r.record(ctx, before, s); err != nil {
 		return result(ctx, outcome, err)
 	}
+	if err := r.maintain(ctx, s); err != nil {
+		return result(ctx, outcome, err)
+	}
 	if s.failure != nil {
 		return ctrl.Result{}, s.failure // the status says so; a backoff tries again
 	}
@@ -124,6 +127,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, csv *v1alpha1.ClusterService
 		return ctrl.Result{RequeueAfter: s.recheck}, nil
 	}
 	return result(ctx, outcome, nil)
+}
+
+// maintain keeps what a Succeeded version has beside its Deployments.
+func (r *Reconciler) maintain(ctx context.Context, s *scope) error {
+	if s.csv.Status.Phase != v1alpha1.CSVPhaseSucceeded {
+		return nil
+	}
+	if err := r.extendRights(ctx, s.csv, s.group.group); err != nil {
+		return err
+	}
+	return r.openAPIs(ctx, s.csv)
 }
 
 var _ reconcile.ObjectReconciler[*v1alpha1.ClusterServiceVersion] = &Reconciler{}

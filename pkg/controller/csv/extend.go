@@ -2,6 +2,7 @@ package csv
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
@@ -9,78 +10,192 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/install/render"
 )
 
-// extendRights gives the namespaced rights of csv in all namespaces if its OperatorGroup
-// is global, and takes such rights back if it no longer is. (Groups with several targets
-// get copies of the roles together with the copy of the ClusterServiceVersion.)
+// extendRights gives the rights that csv has in its own namespace in the namespaces that
+// its OperatorGroup targets: by ClusterRoles if these are all, else by copies of its
+// Roles. Rights of an earlier, wider group are taken back. The cache tells what is
+// missing, so that nothing is read or written when nothing is.
+//
+// OLM lets copies belong to the copied ClusterServiceVersion; here they have the labels
+// of the original, so that rights do not depend on copies being made.
 func (r *Reconciler) extendRights(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, group *operatorsv1.OperatorGroup) error {
-	owner := client.MatchingLabels(render.OwnerOf(csv).Labels())
-	roles := &rbacv1.RoleList{}
-	if err := r.client.List(ctx, roles, client.InNamespace(csv.Namespace), owner); err != nil {
+	have, err := r.rightsObjects(ctx, csv)
+	if err != nil {
 		return err
 	}
-	bindings := &rbacv1.RoleBindingList{}
-	if err := r.client.List(ctx, bindings, client.InNamespace(csv.Namespace), owner); err != nil {
-		return err
+	var targets []string
+	if group != nil {
+		targets = group.Status.Namespaces
 	}
-	lifted := &rbacv1.ClusterRoleList{}
-	if err := r.client.List(ctx, lifted, owner); err != nil {
-		return err
-	}
-	liftedBindings := &rbacv1.ClusterRoleBindingList{}
-	if err := r.client.List(ctx, liftedBindings, owner); err != nil {
-		return err
-	}
-	if group == nil || !slices.Contains(group.Status.Namespaces, metav1.NamespaceAll) {
-		return r.lower(ctx, roles, lifted, liftedBindings)
-	}
-	for i := range roles.Items {
-		wanted := render.Lift(&roles.Items[i])
-		have := slices.IndexFunc(lifted.Items, func(c rbacv1.ClusterRole) bool { return c.Name == wanted.Name })
-		if have >= 0 && equality.Semantic.DeepEqual(lifted.Items[have].Rules, wanted.Rules) {
-			continue
-		}
-		if _, err := r.cluster.Ensure(ctx, &wanted); err != nil {
-			return err
+	wanted := extendedRights(csv, targets, have)
+	for _, obj := range wanted {
+		if !have.has(obj) {
+			if _, err := r.cluster.Ensure(ctx, obj); err != nil {
+				return err
+			}
 		}
 	}
-	for i := range bindings.Items {
-		wanted := render.LiftBinding(&bindings.Items[i])
-		have := slices.IndexFunc(liftedBindings.Items, func(c rbacv1.ClusterRoleBinding) bool { return c.Name == wanted.Name })
-		if have >= 0 && equality.Semantic.DeepEqual(liftedBindings.Items[have].Subjects, wanted.Subjects) {
-			continue
-		}
-		if _, err := r.cluster.Ensure(ctx, &wanted); err != nil {
+	for _, obj := range have.surplus(csv, wanted) {
+		if err := client.IgnoreNotFound(r.client.Delete(ctx, obj)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lower deletes the cluster-wide versions of roles.
-func (r *Reconciler) lower(ctx context.Context, roles *rbacv1.RoleList, lifted *rbacv1.ClusterRoleList, bindings *rbacv1.ClusterRoleBindingList) error {
-	names := sets.Set[string]{}
-	for i := range roles.Items {
-		names.Insert(roles.Items[i].Name)
+// rightsObjects are all RBAC objects with the owner labels of one ClusterServiceVersion.
+type rightsObjects []client.Object
+
+func (r *Reconciler) rightsObjects(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (rightsObjects, error) {
+	owner := client.MatchingLabels(render.OwnerOf(csv).Labels())
+	roles, bindings := &rbacv1.RoleList{}, &rbacv1.RoleBindingList{}
+	clusterRoles, clusterBindings := &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{}
+	for _, list := range []client.ObjectList{roles, bindings, clusterRoles, clusterBindings} {
+		if err := r.client.List(ctx, list, owner); err != nil {
+			return nil, err
+		}
 	}
+	var all rightsObjects
 	for i := range bindings.Items {
-		if b := &bindings.Items[i]; names.Has(b.RoleRef.Name) {
-			if err := client.IgnoreNotFound(r.client.Delete(ctx, b)); err != nil {
-				return err
+		all = append(all, &bindings.Items[i])
+	}
+	for i := range clusterBindings.Items {
+		all = append(all, &clusterBindings.Items[i])
+	}
+	for i := range roles.Items {
+		all = append(all, &roles.Items[i])
+	}
+	for i := range clusterRoles.Items {
+		all = append(all, &clusterRoles.Items[i])
+	}
+	return all, nil
+}
+
+// extendedRights returns what gives the Roles of csv in the targets of its group.
+func extendedRights(csv *v1alpha1.ClusterServiceVersion, targets []string, have rightsObjects) []client.Object {
+	var wanted []client.Object
+	for _, obj := range have {
+		if obj.GetNamespace() != csv.Namespace {
+			continue
+		}
+		if slices.Contains(targets, metav1.NamespaceAll) {
+			switch obj := obj.(type) {
+			case *rbacv1.Role:
+				lifted := render.Lift(obj)
+				wanted = append(wanted, &lifted)
+			case *rbacv1.RoleBinding:
+				if obj.RoleRef.Kind == "Role" {
+					lifted := render.LiftBinding(obj)
+					wanted = append(wanted, &lifted)
+				}
+			}
+			continue
+		}
+		for _, namespace := range targets {
+			if namespace == csv.Namespace {
+				continue
+			}
+			if copied := copyTo(csv, obj, namespace); copied != nil {
+				wanted = append(wanted, copied)
 			}
 		}
 	}
-	for i := range lifted.Items {
-		if c := &lifted.Items[i]; names.Has(c.Name) {
-			if err := client.IgnoreNotFound(r.client.Delete(ctx, c)); err != nil {
-				return err
-			}
+	return wanted
+}
+
+// copyTo returns a Role or RoleBinding of csv for another namespace.
+func copyTo(csv *v1alpha1.ClusterServiceVersion, obj client.Object, namespace string) client.Object {
+	there := &v1alpha1.ClusterServiceVersion{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: csv.Name}}
+	var copied client.Object
+	switch obj := obj.(type) {
+	case *rbacv1.Role:
+		c := render.CopyRole(obj, there)
+		copied = &c
+	case *rbacv1.RoleBinding:
+		c := render.CopyRoleBinding(obj, there)
+		copied = &c
+	default:
+		return nil
+	}
+	copied.SetOwnerReferences(nil)
+	labels := copied.GetLabels()
+	maps.Copy(labels, render.OwnerOf(csv).ManagedLabels())
+	copied.SetLabels(labels)
+	return copied
+}
+
+func (have rightsObjects) find(like client.Object) client.Object {
+	for _, obj := range have {
+		if obj.GetName() == like.GetName() && obj.GetNamespace() == like.GetNamespace() && kindOf(obj) == kindOf(like) {
+			return obj
 		}
 	}
 	return nil
+}
+
+// has tells whether wanted exists and grants the same to the same.
+func (have rightsObjects) has(wanted client.Object) bool {
+	found := have.find(wanted)
+	if found == nil {
+		return false
+	}
+	return equality.Semantic.DeepEqual(grants(found), grants(wanted))
+}
+
+// surplus returns the extended rights that are not wanted. What the bundle itself asked
+// for is not extended: Roles in the namespace of csv, and ClusterRoles that no Role has
+// the name of.
+func (have rightsObjects) surplus(csv *v1alpha1.ClusterServiceVersion, wanted rightsObjects) []client.Object {
+	var surplus []client.Object
+	for _, obj := range have {
+		if obj.GetNamespace() == csv.Namespace || wanted.find(obj) != nil {
+			continue
+		}
+		if obj.GetNamespace() != "" {
+			if _, copied := obj.GetLabels()[render.LabelCopiedFrom]; copied {
+				surplus = append(surplus, obj)
+			}
+			continue
+		}
+		lifted := slices.ContainsFunc(have, func(role client.Object) bool {
+			return role.GetNamespace() == csv.Namespace && role.GetName() == obj.GetName()
+		})
+		if lifted {
+			surplus = append(surplus, obj)
+		}
+	}
+	return surplus
+}
+
+func kindOf(obj client.Object) string {
+	switch obj.(type) {
+	case *rbacv1.Role:
+		return "Role"
+	case *rbacv1.RoleBinding:
+		return "RoleBinding"
+	case *rbacv1.ClusterRole:
+		return "ClusterRole"
+	default:
+		return "ClusterRoleBinding"
+	}
+}
+
+// grants is the part of an RBAC object that matters.
+func grants(obj client.Object) any {
+	switch obj := obj.(type) {
+	case *rbacv1.Role:
+		return obj.Rules
+	case *rbacv1.ClusterRole:
+		return obj.Rules
+	case *rbacv1.RoleBinding:
+		return []any{obj.RoleRef, obj.Subjects}
+	case *rbacv1.ClusterRoleBinding:
+		return []any{obj.RoleRef, obj.Subjects}
+	default:
+		return nil
+	}
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,11 +43,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	// What runs for a version, and the rights of its pods.
 	for _, owned := range []client.Object{
 		&appsv1.Deployment{}, &corev1.ServiceAccount{},
-		&rbacv1.Role{}, &rbacv1.RoleBinding{}, &rbacv1.ClusterRole{}, &rbacv1.ClusterRoleBinding{},
+		&rbacv1.Role{}, &rbacv1.RoleBinding{}, &rbacv1.ClusterRoleBinding{},
 		&corev1.Service{}, &admissionv1.ValidatingWebhookConfiguration{}, &admissionv1.MutatingWebhookConfiguration{},
 	} {
 		b = b.Watches(owned, handler.EnqueueRequestsFromMapFunc(ownersOf))
 	}
+	// Of ClusterRoles, those that give rights to an API are found by the API.
+	b = b.Watches(&rbacv1.ClusterRole{}, handler.EnqueueRequestsFromMapFunc(r.usersOfRole))
 	// A certificate that somebody deletes or changes is made again; its content stays out of memory.
 	b = b.WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ownersOf))
 	return b.Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -62,6 +65,22 @@ func ownersOf(_ context.Context, obj client.Object) []reconcile.Request {
 	for _, owner := range obj.GetOwnerReferences() {
 		if owner.Kind == v1alpha1.ClusterServiceVersionKind && obj.GetNamespace() != "" {
 			requests = append(requests, request(obj.GetNamespace(), owner.Name))
+		}
+	}
+	return requests
+}
+
+// usersOfRole returns the owners of a ClusterRole, and if it gives rights to an API,
+// those who provide that.
+func (r *Reconciler) usersOfRole(ctx context.Context, obj client.Object) []reconcile.Request {
+	requests := ownersOf(ctx, obj)
+	for _, owner := range obj.GetOwnerReferences() {
+		provider := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: owner.Name}}
+		switch owner.Kind {
+		case "CustomResourceDefinition":
+			requests = append(requests, r.usersOfCRD(ctx, provider)...)
+		case "APIService":
+			requests = append(requests, r.usersOfAPIService(ctx, provider)...)
 		}
 	}
 	return requests
