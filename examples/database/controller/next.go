@@ -165,6 +165,9 @@ func unsettled(o Observation, g Group, role Role) string {
 	if role == Reader {
 		noun = "read replicas"
 	}
+	if g.Ready > g.Replicas {
+		return fmt.Sprintf("%s beyond %d are being stopped", noun, g.Replicas)
+	}
 	if g.Replicas > 0 && !g.Settled {
 		return fmt.Sprintf("%d of %d %s are ready", g.Ready, g.Replicas, noun)
 	}

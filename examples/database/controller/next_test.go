@@ -110,6 +110,10 @@ func TestNext(t *testing.T) {
 			wanted: three, seen: controller.Observation{Attendance: controller.Answered, Voters: group(3, 2), Members: roll(3, 0)},
 			want: controller.Action{Verb: controller.Hold, Voters: 3, Reason: "2 of 3 members are ready"},
 		},
+		"pods that are being stopped are waited for": {
+			wanted: three, seen: controller.Observation{Attendance: controller.Answered, Voters: group(3, 4), Members: roll(3, 0)},
+			want: controller.Action{Verb: controller.Hold, Voters: 3, Reason: "members beyond 3 are being stopped"},
+		},
 		"a refused spec touches nothing": {
 			wanted: controller.Wanted{Voters: 5, Refusal: "no such version"}, seen: controller.Observation{Voters: group(3, 3)},
 			want: controller.Action{Verb: controller.Refuse, Reason: "no such version"},
