@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"iter"
 )
 
@@ -79,6 +80,36 @@ func (s storeSource) packageItems(ctx context.Context, name string, yield func(I
 		return false
 	}
 	return yield(Item{Package: &pkg}, nil)
+}
+
+// Join returns the items of several sources, one after the other.
+func Join(sources ...Source) Source {
+	if len(sources) == 1 {
+		return sources[0]
+	}
+	return joined(sources)
+}
+
+type joined []Source
+
+func (j joined) Items(ctx context.Context) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		var problems []Problem
+		for _, src := range j {
+			for item, err := range src.Items(ctx) {
+				if found, ok := errors.AsType[Problem](err); ok {
+					problems = append(problems, found.Problems...)
+					continue
+				}
+				if !yield(item, err) || err != nil {
+					return
+				}
+			}
+		}
+		if err := InvalidCatalog(problems); err != nil {
+			yield(Item{}, err)
+		}
+	}
 }
 
 // Catalog is a source that is in memory.

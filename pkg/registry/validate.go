@@ -42,6 +42,51 @@ func (v validated) Items(ctx context.Context) iter.Seq2[Item, error] {
 	}
 }
 
+// Lenient passes a source on without the packages that break a rule. It tells
+// report what is wrong with them and what else cannot be read.
+func Lenient(src Source, report func(Problem)) Source { return lenient{src, report} }
+
+type lenient struct {
+	src    Source
+	report func(Problem)
+}
+
+func (l lenient) Items(ctx context.Context) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		check := NewValidator()
+		var packages []Item // held back until everything was seen
+		for item, err := range l.src.Items(ctx) {
+			if found, ok := errors.AsType[Problem](err); ok {
+				for _, p := range found.Problems {
+					l.report(p)
+				}
+				break
+			}
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+			check.Add(item)
+			if item.Package != nil {
+				packages = append(packages, item)
+			} else if !yield(item, nil) {
+				return
+			}
+		}
+		for _, p := range check.Problems() {
+			l.report(p)
+		}
+		for _, item := range packages {
+			if check.valid(item.Package.Name) && !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// valid reports whether nothing is wrong with a package.
+func (v *Validator) valid(name string) bool { return len(v.packageOf(name).check(name)) == 0 }
+
 // Validator collects what is wrong with a catalog while its items pass by.
 type Validator struct {
 	packages map[string]*packageCheck

@@ -140,8 +140,8 @@ func TestRealBundles(t *testing.T) {
 				bundles++
 			}
 		}
-		if bundles != 123 {
-			t.Errorf("%s: read %d bundles, want 123", mode, bundles)
+		if want := 122; bundles != want { // a bundle inside another one is not one
+			t.Errorf("%s: read %d bundles, want %d", mode, bundles, want)
 		}
 		if mode == bundle.SemVer && left != 0 {
 			t.Errorf("%d bundles were left out by version, want none", left)

@@ -63,13 +63,29 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(2 * runtime.GOMAXPROCS(0))
-	db.SetMaxIdleConns(2 * runtime.GOMAXPROCS(0))
 	s := &Store{db: db}
-	if err := s.prepare(ctx, path); err != nil {
+	if err := errors.Join(s.connect(ctx), s.prepare(ctx, path)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+// connect opens all connections that the store will ever have. One that is
+// opened later could find another file under the same name.
+func (s *Store) connect(ctx context.Context) error {
+	n := 2 * runtime.GOMAXPROCS(0)
+	s.db.SetMaxOpenConns(n)
+	s.db.SetMaxIdleConns(n)
+	var errs []error
+	for range n {
+		conn, err := s.db.Conn(ctx)
+		if err == nil {
+			err = conn.PingContext(ctx)
+			defer conn.Close() //nolint:errcheck // gives it back
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Store) prepare(ctx context.Context, path string) error {

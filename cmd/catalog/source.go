@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/bundle"
+	"chandler.dev/olm/pkg/registry/fbc"
+	"chandler.dev/olm/pkg/registry/rpc"
+	"chandler.dev/olm/pkg/registry/sqlite"
+)
+
+const sqliteMagic = "SQLite format 3\x00"
+
+// place is what an argument names.
+type place int
+
+const (
+	nowhere       place = iota
+	catalogFile         // of pkg/registry/sqlite
+	yamlFile            // a file-based catalog in one file
+	fbcDirectory        // a file-based catalog
+	bundleTree          // a bundle, or a directory of them
+	remoteAddress       // a server
+)
+
+// placeOf finds out what an argument names by looking at it.
+func placeOf(arg string) (place, error) {
+	info, err := os.Stat(arg)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && isAddress(arg):
+		return remoteAddress, nil
+	case errors.Is(err, os.ErrNotExist):
+		return nowhere, failure.New(failure.NotFound, "there is no %q", arg).
+			WithHint("name a catalog file, a directory of bundles or of a file-based catalog, or host:port of a server")
+	case err != nil:
+		return nowhere, err
+	case info.IsDir() && bundle.Has(os.DirFS(arg)):
+		return bundleTree, nil
+	case info.IsDir():
+		return fbcDirectory, nil
+	}
+	f, err := os.Open(arg)
+	if err != nil {
+		return nowhere, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	head := make([]byte, len(sqliteMagic))
+	if _, err := io.ReadFull(f, head); err == nil && string(head) == sqliteMagic {
+		return catalogFile, nil
+	}
+	if ext := filepath.Ext(arg); ext == ".db" || ext == ".sqlite" {
+		return catalogFile, nil // opening it says what is wrong with it
+	}
+	return yamlFile, nil
+}
+
+func isAddress(arg string) bool {
+	_, port, err := net.SplitHostPort(arg)
+	return err == nil && port != "" && !strings.ContainsAny(arg, "/\\")
+}
+
+// options of reading sources.
+type sourceOptions struct {
+	graph   string
+	lenient bool
+}
+
+// sourceOf returns the content of an argument that is no server and no catalog
+// file, not yet validated.
+func sourceOf(arg string, o sourceOptions, reported func(registry.Problem)) (registry.Source, error) {
+	at, err := placeOf(arg)
+	if err != nil {
+		return nil, err
+	}
+	switch at {
+	case fbcDirectory:
+		return fbc.Dir(arg), nil
+	case yamlFile:
+		return fbc.File(arg), nil
+	case bundleTree:
+		mode := bundle.Mode(o.graph)
+		if mode != bundle.Replaces && mode != bundle.SemVer {
+			return nil, failure.New(failure.Invalid, "unknown graph mode %q", o.graph).WithHint("use --graph replaces or --graph semver")
+		}
+		return bundle.Dir(arg, bundle.Options{Mode: mode, Report: reported}), nil
+	case nowhere, catalogFile, remoteAddress:
+	}
+	return nil, nil //nolint:nilnil // those are stores
+}
+
+// stored is a catalog that can be asked, and how to let go of it.
+type stored struct {
+	registry.Store
+
+	release func()
+}
+
+// openStore opens whatever an argument names for asking. A source is indexed
+// into a file that is removed with the release.
+func openStore(ctx context.Context, arg string, o sourceOptions, reported func(registry.Problem)) (stored, error) {
+	at, err := placeOf(arg)
+	if err != nil {
+		return stored{}, err
+	}
+	switch at {
+	case catalogFile:
+		store, err := sqlite.Open(ctx, arg)
+		if err != nil {
+			return stored{}, err
+		}
+		return stored{store, func() { _ = store.Close() }}, nil
+	case remoteAddress:
+		conn, err := grpc.NewClient(arg, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return stored{}, failure.New(failure.Invalid, "%q is no address: %v", arg, err)
+		}
+		return stored{rpc.NewClient(conn), func() { _ = conn.Close() }}, nil
+	case nowhere, yamlFile, fbcDirectory, bundleTree:
+	}
+	src, err := sourceOf(arg, o, reported)
+	if err != nil {
+		return stored{}, err
+	}
+	return index(ctx, checked(src, o, reported))
+}
+
+// checked returns a source that fails if the catalog is invalid, or leaves out
+// what is.
+func checked(src registry.Source, o sourceOptions, reported func(registry.Problem)) registry.Source {
+	if o.lenient {
+		return registry.Lenient(src, reported)
+	}
+	return registry.Validated(src)
+}
+
+// index writes a source into a file of its own.
+func index(ctx context.Context, src registry.Source) (stored, error) {
+	dir, err := os.MkdirTemp("", "catalog-")
+	if err != nil {
+		return stored{}, err
+	}
+	remove := func() { _ = os.RemoveAll(dir) }
+	path := filepath.Join(dir, "catalog.db")
+	if err := sqlite.Create(ctx, path, src); err != nil {
+		remove()
+		return stored{}, err
+	}
+	store, err := sqlite.Open(ctx, path)
+	if err != nil {
+		remove()
+		return stored{}, err
+	}
+	return stored{store, func() { _ = store.Close(); remove() }}, nil
+}
