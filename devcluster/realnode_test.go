@@ -1,10 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"chandler.dev/olm/devcluster/internal/node"
 )
@@ -35,49 +31,6 @@ const probes = `
         "readinessProbe": {"httpGet": {"path": "/name", "port": 8080}, "periodSeconds": 1}}]}}}}
 ]}`
 
-// client speaks to the API of a cluster as its administrator.
-type client struct {
-	t       *testing.T
-	dir     string
-	cluster string
-}
-
-// raw reads a path of the API, and repeats that until it succeeds or patience ends.
-func (c client) raw(path string, accept func(body string) bool) string {
-	c.t.Helper()
-	var body string
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		var status int
-		status, body = c.do(http.MethodGet, path, "")
-		if status == http.StatusOK && accept(body) {
-			return body
-		}
-		if time.Now().After(deadline) {
-			c.t.Fatalf("GET %s = %d %s", path, status, body)
-		}
-	}
-}
-
-func (c client) do(method, path, content string) (status int, body string) {
-	c.t.Helper()
-	administrator := adminClient(c.t, filepath.Join(c.dir, c.cluster, "pki"))
-	request, err := http.NewRequestWithContext(c.t.Context(), method, state(c.t, c.dir).Server+path, strings.NewReader(content))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := administrator.Do(request)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return response.StatusCode, string(answer)
-}
-
 // create creates the items of a list in the default namespace.
 func (c client) create(list string) {
 	c.t.Helper()
@@ -91,9 +44,7 @@ func (c client) create(list string) {
 		if err := json.Unmarshal(item, &kind); err != nil {
 			c.t.Fatal(err)
 		}
-		if status, body := c.do(http.MethodPost, paths[kind.Kind], string(item)); status != http.StatusCreated {
-			c.t.Fatalf("create %s: %d %s", kind.Kind, status, body)
-		}
+		c.want(http.MethodPost, paths[kind.Kind], string(item))
 	}
 }
 
@@ -120,6 +71,8 @@ func TestRealPodsSeeTheirCluster(t *testing.T) {
 	c.raw(pod+":8080/proxy/get?url=http://balanced/name", has("probe-"))
 	c.raw(pod+"/log", has("serving"))
 
+	mustRun(t, append([]string{"restart", "--component", "kubelet"}, target...)...)
+
 	before := state(t, dir)
 	if err := before.Supervisor.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -145,22 +98,4 @@ func probeArchive(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return program + ".tar"
-}
-
-func adminClient(t *testing.T, pki string) *http.Client {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(pki, "admin.crt"), filepath.Join(pki, "admin.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := os.ReadFile(filepath.Join(pki, "ca.crt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		TLSClientConfig:   &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12},
-		DisableKeepAlives: true,
-	}}
 }

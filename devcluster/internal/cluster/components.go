@@ -126,8 +126,7 @@ func (l layout) apiServer() spec {
 	if l.audit {
 		args = append(args,
 			"--audit-log-path="+l.folder.Path("logs", "audit.log"),
-			"--audit-policy-file="+l.folder.Path("audit-policy.yaml"),
-			"--audit-log-mode=batch")
+			"--audit-policy-file="+l.folder.Path("audit-policy.yaml"))
 	}
 	return spec{name: "kube-apiserver", path: l.programs("kube-apiserver"), args: args}
 }
@@ -174,7 +173,8 @@ func (l layout) kwok() spec {
 		"--config=" + l.folder.Path("stages.yaml"),
 		"--manage-all-nodes",
 		"--cidr=" + podCIDR,
-		"--node-lease-duration-seconds=120",
+		// A lease would keep a restarted kwok from the nodes of its predecessor. They have a heartbeat instead.
+		"--node-lease-duration-seconds=0",
 	}}
 }
 

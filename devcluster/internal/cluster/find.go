@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"chandler.dev/olm/devcluster/internal/lock"
+	"chandler.dev/olm/devcluster/internal/node"
 	"chandler.dev/olm/devcluster/internal/pki"
 )
 
@@ -64,7 +65,7 @@ func Restart(ctx context.Context, f Folder, component string) error {
 	err = await(ctx, "component "+before.Name, func(context.Context) error {
 		after, err := f.component(before.Name)
 		if err != nil {
-			return err
+			return err // a process of the node is unknown until it is back
 		}
 		if after.Identity == before.Identity {
 			return errors.New("it was not started again")
@@ -93,6 +94,13 @@ func (f Folder) component(name string) (Component, error) {
 			return c, nil
 		}
 		names = append(names, c.Name)
+		if c.Name == nodeComponent {
+			names = append(names, node.Processes...)
+			// These are known to the init of the node only, by other process ids.
+			if id, err := c.Child(name); err == nil && slices.Contains(node.Processes, name) {
+				return Component{Name: name, Identity: id}, nil
+			}
+		}
 	}
 	slices.Sort(names)
 	return Component{}, fmt.Errorf("cluster %q has no component %q, only %s", s.Name, name, strings.Join(names, ", "))

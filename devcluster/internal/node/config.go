@@ -133,6 +133,9 @@ func (c Config) writeFiles() error {
 	return nil
 }
 
+// Processes are the names of the processes that Init keeps running.
+var Processes = []string{"containerd", "coredns", "kube-proxy", "kubelet"}
+
 // process is one process of the node.
 type process struct {
 	name string

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,32 +39,67 @@ func Of(pid int) (Identity, error) {
 	if pid <= 0 {
 		return Identity{}, ErrGone
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return Identity{}, ErrGone
 	}
-	state, started, err := parseStat(stat)
+	s, err := parseStat(line)
 	if err != nil {
 		return Identity{}, fmt.Errorf("process %d: %w", pid, err)
 	}
-	if state == "Z" || state == "X" {
+	if s.state == "Z" || s.state == "X" {
 		return Identity{}, ErrGone
 	}
-	return Identity{PID: pid, Started: bootID() + "/" + started}, nil
+	return Identity{PID: pid, Started: bootID() + "/" + s.started}, nil
 }
 
-// parseStat reads the state and the start time of a line of /proc/<pid>/stat, whose second field is the name of the
-// program in parentheses and may hold spaces and parentheses of its own.
-func parseStat(stat []byte) (state, started string, err error) {
-	end := bytes.LastIndexByte(stat, ')')
+// Child returns the child of the process that runs the program of this name, and ErrGone if there is none.
+func (i Identity) Child(program string) (Identity, error) {
+	found, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return Identity{}, fmt.Errorf("list processes: %w", err)
+	}
+	for _, file := range found {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		s, err := parseStat(content)
+		if err != nil || s.parent != strconv.Itoa(i.PID) {
+			continue
+		}
+		path, err := os.Readlink(filepath.Join(filepath.Dir(file), "exe"))
+		if err != nil || filepath.Base(path) != program {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			continue
+		}
+		return Of(pid)
+	}
+	return Identity{}, ErrGone
+}
+
+// stat is what a line of /proc/<pid>/stat says.
+type stat struct {
+	state   string
+	parent  string
+	started string
+}
+
+// parseStat reads a line of /proc/<pid>/stat, whose second field is the name of the program in parentheses and may hold
+// spaces and parentheses of its own.
+func parseStat(line []byte) (stat, error) {
+	end := bytes.LastIndexByte(line, ')')
 	if end < 0 {
-		return "", "", errors.New("unreadable stat line")
+		return stat{}, errors.New("unreadable stat line")
 	}
-	fields := strings.Fields(string(stat[end+1:]))
+	fields := strings.Fields(string(line[end+1:]))
 	if len(fields) < 20 {
-		return "", "", errors.New("short stat line")
+		return stat{}, errors.New("short stat line")
 	}
-	return fields[0], fields[19], nil
+	return stat{state: fields[0], parent: fields[1], started: fields[19]}, nil
 }
 
 // Alive says whether this very process still runs.

@@ -19,14 +19,14 @@ func TestParseStat(t *testing.T) {
 		"a name that ends in a parenthesis": "42 (a))" + rest,
 	} {
 		t.Run(name, func(t *testing.T) {
-			state, started, err := parseStat([]byte(line))
-			if err != nil || state != "S" || started != "4711" {
-				t.Errorf("parseStat() = %q, %q, %v", state, started, err)
+			s, err := parseStat([]byte(line))
+			if want := (stat{state: "S", parent: "1", started: "4711"}); err != nil || s != want {
+				t.Errorf("parseStat() = %+v, %v, want %+v", s, err, want)
 			}
 		})
 	}
 	for _, line := range []string{"", "42", "42 (x) S 1"} {
-		if _, _, err := parseStat([]byte(line)); err == nil {
+		if _, err := parseStat([]byte(line)); err == nil {
 			t.Errorf("parseStat(%q) succeeded", line)
 		}
 	}
@@ -60,6 +60,24 @@ func TestSignalSparesAReusedID(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the process counts as alive after it was killed")
 		}
+	}
+}
+
+func TestChildFindsAProgram(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	self, err := Of(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := self.Child("sleep"); err != nil || got.PID != cmd.Process.Pid {
+		t.Errorf("Child() = %+v, %v, want process %d", got, err, cmd.Process.Pid)
+	}
+	if _, err := self.Child("sleeper"); !errors.Is(err, ErrGone) {
+		t.Errorf("Child() = %v, want ErrGone", err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -12,7 +14,7 @@ import (
 type Command struct {
 	Path string
 	Args []string
-	// Env is added to the environment of this process.
+	// Env is added to the environment of this process, of which proxies are no part.
 	Env []string
 	Dir string
 	// Log is the file to append standard output and standard error to.
@@ -49,6 +51,14 @@ func NewSpawner() *Spawner {
 	return s
 }
 
+// environment is that of this process without proxies, which would stand between the parts of one cluster.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return strings.HasSuffix(strings.ToUpper(name), "_PROXY")
+	})
+}
+
 // Start starts the command in a process group of its own.
 func (s *Spawner) Start(c Command) (*Child, error) {
 	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -58,7 +68,7 @@ func (s *Spawner) Start(c Command) (*Child, error) {
 	defer func() { _ = log.Close() }()
 	//nolint:noctx // the life of the child is not that of one call
 	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Env = append(environment(), c.Env...)
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = c.ExtraFiles
