@@ -117,10 +117,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
-	seen, refused, err := r.observe(ctx, cs)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
+	seen, refused := r.observe(ctx, cs)
 	if err := r.writeStatus(ctx, cs, nextStatus(cs, seen, refused, r.options.Clock.Now())); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -129,7 +126,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 // observe returns what the connection of a catalog knows, making or replacing
 // the connection if the spec asks for another one.
-func (r *Reconciler) observe(ctx context.Context, cs *v1alpha1.CatalogSource) (observation, *refusal, error) {
+func (r *Reconciler) observe(ctx context.Context, cs *v1alpha1.CatalogSource) (observation, *refusal) {
 	catalog := client.ObjectKeyFromObject(cs)
 	want, refused := targetOf(cs.Spec)
 	r.mu.Lock()
@@ -140,16 +137,16 @@ func (r *Reconciler) observe(ctx context.Context, cs *v1alpha1.CatalogSource) (o
 		have = nil
 	}
 	if refused != nil {
-		return observation{}, refused, nil
+		return observation{}, refused
 	}
 	if have == nil {
 		server, err := r.options.Dial(want.address)
 		if err != nil {
-			return observation{}, invalid(fmt.Sprintf("spec.address %q is not a host and port: %v", want.address, err)), nil
+			return observation{}, invalid(fmt.Sprintf("spec.address %q is not a host and port: %v", want.address, err))
 		}
 		have = r.connect(ctx, catalog, want, server)
 	}
-	return have.observe(), nil, nil
+	return have.observe(), nil
 }
 
 func (r *Reconciler) connect(ctx context.Context, catalog types.NamespacedName, want target, server Server) *connection {

@@ -67,8 +67,10 @@ func TestLifeOfACatalog(t *testing.T) {
 				what: "broken content", do: func(_ *fixture, a, _ *fakeServer) { a.serve("broken") }, state: stateReady, content: "sha256:one", writes: 1,
 				message: `the content of the catalog server at "a:1" cannot be used: package "etcd" has no channel; add one; its last good content stays in use`,
 			},
-			{what: "time passes", do: func(*fixture, *fakeServer, *fakeServer) { time.Sleep(time.Hour) }, state: stateReady, content: "sha256:one",
-				message: `the content of the catalog server at "a:1" cannot be used: package "etcd" has no channel; add one; its last good content stays in use`},
+			{
+				what: "time passes", do: func(*fixture, *fakeServer, *fakeServer) { time.Sleep(time.Hour) }, state: stateReady, content: "sha256:one",
+				message: `the content of the catalog server at "a:1" cannot be used: package "etcd" has no channel; add one; its last good content stays in use`,
+			},
 			{what: "repaired", do: func(_ *fixture, a, _ *fakeServer) { a.serve("two") }, state: stateReady, content: "sha256:two", writes: 1},
 		},
 		"a server that announces nothing is read again by and by": {
@@ -101,13 +103,15 @@ func TestLifeOfACatalog(t *testing.T) {
 		},
 		"after a restart the server is down": {
 			ready,
-			{what: "restart", do: func(f *fixture, a, _ *fakeServer) {
-				a.turn(connectivity.TransientFailure)
-				f.settle(synctest.Wait)
-				f.writes = 0
-				f.restart(f.dir)
-			}, state: stateUnreachable, content: "sha256:one",
-				message: refused + "its last good content stays in use; check that it runs and that spec.address names it"},
+			{
+				what: "restart", do: func(f *fixture, a, _ *fakeServer) {
+					a.turn(connectivity.TransientFailure)
+					f.settle(synctest.Wait)
+					f.writes = 0
+					f.restart(f.dir)
+				}, state: stateUnreachable, content: "sha256:one",
+				message: refused + "its last good content stays in use; check that it runs and that spec.address names it",
+			},
 		},
 	}
 	for name, moments := range tests {

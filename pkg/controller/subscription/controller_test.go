@@ -30,14 +30,14 @@ var lives = map[string]struct {
 }{
 	"the head of the channel is installed": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(subscription("etcd"))
 		},
 		want: []string{"csv etcd.v2 Succeeded", "plan 1 etcd.v2 Complete", "sub etcd AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=1"},
 	},
 	"upgrades go through every version": {
 		live: func(w *world) {
-			w.serve("main", v1, v2, v3)
+			w.serve(v1, v2, v3)
 			w.make(subscription("etcd", startingWith("etcd.v1")))
 		},
 		want: []string{
@@ -47,10 +47,10 @@ var lives = map[string]struct {
 	},
 	"a new version in the catalog is installed": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd"))
 			w.settle()
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 		},
 		want: []string{
 			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 2 etcd.v2 Complete",
@@ -59,14 +59,14 @@ var lives = map[string]struct {
 	},
 	"a manual plan waits for its approval": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(subscription("etcd", startingWith("etcd.v1"), manual))
 		},
 		want: []string{"plan 1 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=1"},
 	},
 	"after an approved plan the next one waits": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(subscription("etcd", startingWith("etcd.v1"), manual))
 			w.settle()
 			w.approve()
@@ -78,7 +78,7 @@ var lives = map[string]struct {
 	},
 	"a Subscription that becomes automatic approves its plan": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd", manual))
 			w.settle()
 			edit(w, w.sub("etcd"), automatic)
@@ -87,50 +87,50 @@ var lives = map[string]struct {
 	},
 	"a newer decision replaces a plan that nobody approved": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd", manual))
 			w.settle()
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 		},
 		want: []string{"plan 2 etcd.v2 RequiresApproval", "sub etcd UpgradePending current=etcd.v2 installed= plan=2"},
 	},
 	"a version that is published again under its name replaces the plan for it": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd", manual))
 			w.settle()
 			again := v1
 			again.content = `{"apiVersion":"operators.coreos.com/v1alpha1","kind":"ClusterServiceVersion","metadata":{"name":"etcd.v1"},` +
 				`"spec":{"displayName":"repaired","install":{"strategy":"deployment","spec":{"deployments":[]}}}}`
-			w.serve("main", again)
+			w.serve(again)
 		},
 		want: []string{"plan 2 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=2"},
 	},
 	"other content of the catalog leaves a plan that waits alone": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd", manual))
 			w.settle()
-			w.serve("main", v1, redis)
+			w.serve(v1, redis)
 		},
 		want: []string{"plan 1 etcd.v1 RequiresApproval", "sub etcd UpgradePending current=etcd.v1 installed= plan=1"},
 	},
 	"a plan that waits for what is no longer wanted goes": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd", manual))
 			w.settle()
 			w.approve()
 			w.settle()
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.settle()
-			w.serve("main", v1)
+			w.serve(v1)
 		},
 		want: []string{"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
 	},
 	"a deleted plan is made again under another generation": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd", manual))
 			w.settle()
 			w.remove(&w.plans()[0])
@@ -139,7 +139,7 @@ var lives = map[string]struct {
 	},
 	"a deleted version comes back as it was": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(subscription("etcd", startingWith("etcd.v1")))
 			w.settle()
 			w.remove(w.csv("etcd.v2"))
@@ -151,7 +151,7 @@ var lives = map[string]struct {
 	},
 	"a deleted version of a manual Subscription waits for an approval": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(subscription("etcd", startingWith("etcd.v1"), manual))
 			w.settle()
 			w.approve()
@@ -165,7 +165,7 @@ var lives = map[string]struct {
 	},
 	"a status that was lost is written again": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(subscription("etcd", startingWith("etcd.v1")))
 			w.settle()
 			sub := w.sub("etcd")
@@ -179,7 +179,7 @@ var lives = map[string]struct {
 	},
 	"a new Subscription takes over what runs": {
 		live: func(w *world) {
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			w.make(csvOf("etcd.v1", "", etcdProperties))
 			w.make(subscription("etcd"))
 		},
@@ -187,7 +187,7 @@ var lives = map[string]struct {
 	},
 	"a new Subscription takes over the newest version and plans nothing": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(csvOf("etcd.v1", "", etcdProperties))
 			w.make(subscription("etcd"))
 		},
@@ -195,14 +195,14 @@ var lives = map[string]struct {
 	},
 	"a Subscription that is made again takes over and goes on": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd"))
 			w.settle()
 			w.remove(w.sub("etcd"))
 			w.settle()
 			w.make(subscription("etcd"))
 			w.settle()
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 		},
 		want: []string{
 			"csv etcd.v2 Succeeded", "plan 1 etcd.v1 Complete", "plan 1 etcd.v2 Complete",
@@ -211,7 +211,7 @@ var lives = map[string]struct {
 	},
 	"a dependency is installed by the same plan and gets a Subscription": {
 		live: func(w *world) {
-			w.serve("main", v1, backup)
+			w.serve(v1, backup)
 			w.make(subscription("backup"))
 		},
 		want: []string{
@@ -222,10 +222,10 @@ var lives = map[string]struct {
 	},
 	"a dependency is upgraded later": {
 		live: func(w *world) {
-			w.serve("main", v1, backup)
+			w.serve(v1, backup)
 			w.make(subscription("backup"))
 			w.settle()
-			w.serve("main", v1, v2, backup)
+			w.serve(v1, v2, backup)
 		},
 		want: []string{
 			"csv backup.v1 Succeeded", "csv etcd.v2 Succeeded", "plan 1 backup.v1+etcd.v1 Complete", "plan 2 etcd.v2 Complete",
@@ -235,7 +235,7 @@ var lives = map[string]struct {
 	},
 	"an approval concerns one operator": {
 		live: func(w *world) {
-			w.serve("main", v1, redis)
+			w.serve(v1, redis)
 			w.make(subscription("etcd", manual))
 			w.make(subscription("redis"))
 		},
@@ -247,7 +247,7 @@ var lives = map[string]struct {
 	},
 	"a wish that cannot be met stops nobody else": {
 		live: func(w *world) {
-			w.serve("main", redis)
+			w.serve(redis)
 			w.make(subscription("etcd"))
 			w.make(subscription("redis"))
 		},
@@ -258,7 +258,7 @@ var lives = map[string]struct {
 	},
 	"what was installed stays when the catalog goes": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd"))
 			w.settle()
 			w.remove(catalogSource("main"))
@@ -270,21 +270,21 @@ var lives = map[string]struct {
 	},
 	"a version that failed is not replaced": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.broken["etcd.v1"] = true
 			w.make(subscription("etcd"))
 			w.settle()
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 		},
 		want: []string{"csv etcd.v1 Failed", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
 	},
 	"a version that failed is replaced if the group allows it": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.broken["etcd.v1"] = true
 			w.make(subscription("etcd"))
 			w.settle()
-			w.serve("main", v1, v2)
+			w.serve(v1, v2)
 			edit(w, get(w, "group", &operatorsv1.OperatorGroup{}), func(g *operatorsv1.OperatorGroup) {
 				g.Spec.UpgradeStrategy = operatorsv1.UpgradeStrategyUnsafeFailForward
 			})
@@ -298,7 +298,7 @@ var lives = map[string]struct {
 		live: func(w *world) {
 			fast := v2
 			fast.channel = "fast"
-			w.serve("main", v1, fast)
+			w.serve(v1, fast)
 			w.make(subscription("etcd"))
 			w.settle()
 			edit(w, w.sub("etcd"), func(s *v1alpha1.Subscription) { s.Spec.Channel = "fast" })
@@ -310,7 +310,7 @@ var lives = map[string]struct {
 	},
 	"two Subscriptions for one package share what it gets": {
 		live: func(w *world) {
-			w.serve("main", v1)
+			w.serve(v1)
 			w.make(subscription("etcd"))
 			w.make(subscription("etcd", func(s *v1alpha1.Subscription) { s.Name = "etcd-too" }))
 		},

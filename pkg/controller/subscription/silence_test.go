@@ -10,7 +10,7 @@ import (
 // written afterwards, whatever event comes.
 func TestWrites(t *testing.T) {
 	w := newWorld(t, group("group"), catalogSource("main"))
-	w.serve("main", v1)
+	w.serve(v1)
 	w.make(subscription("etcd"))
 	w.settle()
 	once := []string{"create installplan", "status subscription", "status installplan", "status subscription"}
@@ -18,13 +18,13 @@ func TestWrites(t *testing.T) {
 		t.Errorf("the install (-want +got):\n%s", diff)
 	}
 	w.writes = nil
-	w.serve("main", v1, v2)
+	w.serve(v1, v2)
 	w.settle()
 	if diff := cmp.Diff(once, w.writes); diff != "" {
 		t.Errorf("the upgrade (-want +got):\n%s", diff)
 	}
 	w.writes = nil
-	w.serve("main", v1, v2, redis)
+	w.serve(v1, v2, redis)
 	w.settle()
 	w.restart()
 	w.settle()
@@ -36,7 +36,7 @@ func TestWrites(t *testing.T) {
 // TestRefusalsAreSilent covers that a problem is written once.
 func TestRefusalsAreSilent(t *testing.T) {
 	w := newWorld(t, group("group"), catalogSource("main"))
-	w.serve("main", redis)
+	w.serve(redis)
 	w.make(subscription("etcd"))
 	w.settle()
 	w.restart()
