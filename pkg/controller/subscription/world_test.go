@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,11 +147,8 @@ func (l *laggingReader) List(ctx context.Context, list client.ObjectList, opts .
 	if l.lags && old != nil {
 		fresh = old
 	}
-	raw, err := json.Marshal(fresh)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, list)
+	reflect.ValueOf(list).Elem().Set(reflect.ValueOf(fresh).Elem())
+	return nil
 }
 
 func (w *world) make(obj client.Object) {
@@ -198,8 +196,7 @@ func (w *world) settle() {
 
 // play does one step of the other controllers and reports whether it did any.
 func (w *world) play() bool {
-	for i := range w.plans() {
-		plan := w.plans()[i]
+	for _, plan := range w.plans() {
 		if plan.Spec.Approved && len(plan.Status.Plan) > 0 && w.execute(&plan) {
 			return true
 		}
