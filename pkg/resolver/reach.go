@@ -155,31 +155,31 @@ func (w *world) offersFor(c *catalog, keys constraint.Keys) []*offer {
 }
 
 // offersOf returns the packages of all catalogs in which a bundle provides an
-// API. The index is made when the first requirement of that kind is met.
+// API.
 func (w *world) offersOf(api registry.GVK) []*offer {
-	if w.apis == nil {
-		w.apis = map[registry.GVK][]*offer{}
-		for _, c := range w.catalogs {
-			for _, o := range c.offers {
-				w.indexAPIs(o)
+	if found, ok := w.apis[api]; ok {
+		return found
+	}
+	var found []*offer
+	for _, c := range w.catalogs {
+		for _, o := range c.offers {
+			if o.provides(api) {
+				found = append(found, o)
 			}
 		}
 	}
-	return w.apis[api]
+	w.apis[api] = found
+	return found
 }
 
-func (w *world) indexAPIs(o *offer) {
+func (o *offer) provides(api registry.GVK) bool {
 	for i := range o.Bundles {
-		for _, p := range o.Bundles[i].Properties {
-			if p.Type != registry.PropertyGVK {
-				continue
-			}
-			api, err := constraint.ReadGVK(p.Value)
-			if known := w.apis[api]; err == nil && (len(known) == 0 || known[len(known)-1] != o) {
-				w.apis[api] = append(known, o)
-			}
+		b := &o.Bundles[i]
+		if f := o.facts[b.Name]; f != nil && slices.Contains(f.APIs, api) || f == nil && constraint.Provides(b, api) {
+			return true
 		}
 	}
+	return false
 }
 
 // clusterMeets reports whether an API that the cluster has from elsewhere is

@@ -73,14 +73,17 @@ func apiText(k fact) string {
 }
 
 func (f *formula) candidatesReason(s *want) Reason {
-	ids := make([]string, len(s.candidates))
-	for i, c := range s.candidates {
-		ids[i] = c.id(f.w, c.channel)
+	var ids []string
+	for _, c := range s.candidates[:min(listed, len(s.candidates))] {
+		ids = append(ids, c.id(f.w, c.channel))
 	}
-	if len(ids) == 1 {
+	if len(s.candidates) == 1 {
 		return Reason{Subscription: s.Name, Text: fmt.Sprintf("subscription %s requires %s", s.Name, ids[0])}
 	}
-	return Reason{Subscription: s.Name, Text: fmt.Sprintf("subscription %s requires at least one of %s", s.Name, anyOf(ids))}
+	return Reason{
+		Subscription: s.Name,
+		Text:         fmt.Sprintf("subscription %s requires at least one of %s", s.Name, some(ids, len(s.candidates), "or")),
+	}
 }
 
 // fixedReason says why an installed bundle stays.
@@ -110,27 +113,35 @@ func (f *formula) needReason(k fact) Reason {
 		what = n.predicate.Subject() + " and with version in a range of its own"
 	}
 	r := Reason{Text: fmt.Sprintf("%s an operator %s", requires(k.entries), what)}
-	var ids []string
-	for _, other := range k.needs {
-		for _, o := range other.options {
-			if id := f.id(o); !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
-	}
-	if len(ids) == 0 {
-		r.Details = []string{"no catalog offers one"}
-		r.Cure = "add a catalog with an operator " + what
-		for _, c := range f.w.catalogs {
-			if c.Unavailable != "" {
-				r.Details = append(r.Details, fmt.Sprintf("catalog %s is unavailable: %s", c.Ref, c.Unavailable))
-			}
-		}
-		r.Details = append(r.Details, f.nearMisses(n.predicate)...)
+	options := k.options()
+	if len(options) > 0 {
+		r.Details = []string{"there is " + f.someIDs(options, "or")}
 		return r
 	}
-	r.Details = []string{"there is " + anyOf(ids)}
+	r.Details = []string{"no catalog offers one"}
+	r.Cure = "add a catalog with an operator " + what
+	for _, c := range f.w.catalogs {
+		if c.Unavailable != "" {
+			r.Details = append(r.Details, fmt.Sprintf("catalog %s is unavailable: %s", c.Ref, c.Unavailable))
+		}
+	}
+	r.Details = append(r.Details, f.nearMisses(n.predicate)...)
 	return r
+}
+
+// options are the entries that meet one of the needs, each once.
+func (k fact) options() []*entry {
+	var options []*entry
+	seen := map[*entry]bool{}
+	for _, n := range k.needs {
+		for _, o := range n.options {
+			if !seen[o] {
+				seen[o] = true
+				options = append(options, o)
+			}
+		}
+	}
+	return options
 }
 
 // nearMisses names the bundles that a requirement looked at in vain: other
@@ -226,10 +237,13 @@ func (f *formula) id(e *entry) string {
 	return e.id(f.w, e.route("").channel.Name)
 }
 
-func (f *formula) ids(entries []*entry) string {
-	ids := make([]string, len(entries))
-	for i, e := range entries {
-		ids[i] = f.id(e)
+func (f *formula) ids(entries []*entry) string { return f.someIDs(entries, "and") }
+
+// someIDs names the first entries and counts the rest.
+func (f *formula) someIDs(entries []*entry, word string) string {
+	var ids []string
+	for _, e := range entries[:min(listed, len(entries))] {
+		ids = append(ids, f.id(e))
 	}
-	return list(ids)
+	return some(ids, len(entries), word)
 }

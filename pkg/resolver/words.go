@@ -9,11 +9,14 @@ import (
 const listed = 5
 
 // list joins the first items and says how many more there are.
-func list(items []string) string {
-	if len(items) <= listed {
-		return joinOr(items, "and")
+func list(items []string) string { return some(items, len(items), "and") }
+
+// some joins the first of so many items by a word, and counts the rest.
+func some(items []string, total int, word string) string {
+	if total <= listed {
+		return joinOr(items, word)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(items[:listed], ", "), len(items)-listed)
+	return fmt.Sprintf("%s %s %d more", strings.Join(items[:listed], ", "), word, total-listed)
 }
 
 // joinOr joins items as prose: a, b <word> c.
@@ -66,12 +69,4 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// anyOf joins alternatives and says how many more there are.
-func anyOf(items []string) string {
-	if len(items) <= listed {
-		return joinOr(items, "or")
-	}
-	return fmt.Sprintf("%s or %d more", strings.Join(items[:listed], ", "), len(items)-listed)
 }

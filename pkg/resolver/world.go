@@ -98,7 +98,7 @@ func newWorld(p Problem) (*world, error) {
 		return nil, err
 	}
 	w := &world{namespace: p.Namespace, cluster: p.Cluster, limits: p.Limits.withDefaults(),
-		entries: map[entryKey]*entry{}, providers: map[string][]*entry{}}
+		entries: map[entryKey]*entry{}, providers: map[string][]*entry{}, apis: map[registry.GVK][]*offer{}}
 	for i := range p.Catalogs {
 		w.catalogs = append(w.catalogs, newCatalog(p.Catalogs[i]))
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/blang/semver/v4"
+
 	"chandler.dev/olm/pkg/registry"
 )
 
@@ -29,6 +31,7 @@ type Facts struct {
 	Unreadable error
 
 	properties []registry.Property
+	versions   []semver.Version // its version wherever it states one
 }
 
 // Identity is the value of an olm.package property.
@@ -44,8 +47,19 @@ func Read(b *registry.Bundle) *Facts {
 	for _, p := range b.Properties {
 		f.read(p)
 	}
+	f.addVersion(b.Version)
+	for _, id := range f.Packages {
+		f.addVersion(id.Version)
+	}
 	slices.SortFunc(f.Requires, func(a, b Predicate) int { return strings.Compare(a.String(), b.String()) })
 	return f
+}
+
+func (f *Facts) addVersion(text string) {
+	v, err := semver.ParseTolerant(text)
+	if err == nil && !slices.ContainsFunc(f.versions, v.Equals) {
+		f.versions = append(f.versions, v)
+	}
 }
 
 func (f *Facts) read(p registry.Property) {
@@ -55,7 +69,7 @@ func (f *Facts) read(p registry.Property) {
 			f.Packages = append(f.Packages, id)
 		}
 	case registry.PropertyGVK:
-		if api, err := ReadGVK(p.Value); err == nil && !slices.Contains(f.APIs, api) {
+		if api, err := readGVK(p.Value); err == nil && !slices.Contains(f.APIs, api) {
 			f.APIs = append(f.APIs, api)
 		}
 	case registry.PropertyLabel:
@@ -96,9 +110,24 @@ func (f *Facts) PackageNames() []string {
 	return slices.Compact(names)
 }
 
-// ReadGVK reads the value of an olm.gvk property. Stores keep values compact
+// Provides reports whether a bundle provides an API, without reading the rest
+// of its properties.
+func Provides(b *registry.Bundle, api registry.GVK) bool {
+	for i := range b.Properties {
+		p := &b.Properties[i]
+		if p.Type != registry.PropertyGVK || !bytes.Contains(p.Value, []byte(api.Kind)) {
+			continue
+		}
+		if got, err := readGVK(p.Value); err == nil && got == api {
+			return true
+		}
+	}
+	return false
+}
+
+// readGVK reads the value of an olm.gvk property. Stores keep values compact
 // with sorted keys, so nearly all are read without a JSON parser.
-func ReadGVK(raw []byte) (registry.GVK, error) {
+func readGVK(raw []byte) (registry.GVK, error) {
 	if v, ok := plainStrings(raw, "group", "kind", "version"); ok {
 		return registry.GVK{Group: v[0], Kind: v[1], Version: v[2]}, nil
 	}
@@ -170,13 +199,20 @@ func stringField(raw []byte, key string) string {
 // stringEnd returns the position of the quote that ends the string that starts
 // at i, or the end of the input.
 func stringEnd(raw []byte, i int) int {
-	for j := i + 1; j < len(raw); j++ {
-		switch raw[j] {
-		case '\\':
-			j++
-		case '"':
-			return j
+	for j := i + 1; j < len(raw); {
+		k := bytes.IndexByte(raw[j:], '"')
+		if k < 0 {
+			break
 		}
+		end := j + k
+		escapes := 0
+		for raw[end-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return end
+		}
+		j = end + 1
 	}
 	return len(raw)
 }
@@ -188,8 +224,12 @@ func valueAfter(raw []byte) string {
 	if !ok || len(rest) == 0 || rest[0] != '"' {
 		return ""
 	}
+	end := stringEnd(rest, 0)
+	if end < len(rest) && bytes.IndexByte(rest[:end], '\\') < 0 {
+		return string(rest[1:end])
+	}
 	var value string
-	if json.Unmarshal(rest[:min(stringEnd(rest, 0)+1, len(rest))], &value) != nil {
+	if json.Unmarshal(rest[:min(end+1, len(rest))], &value) != nil {
 		return ""
 	}
 	return value

@@ -51,18 +51,8 @@ type packagePredicate struct {
 // Match takes the name and the version from wherever the bundle states them,
 // as the existing resolver does.
 func (p packagePredicate) Match(f *Facts) bool {
-	named := f.Package == p.name
-	ranged := p.inRange(f.Version)
-	for _, id := range f.Packages {
-		named = named || id.Name == p.name
-		ranged = ranged || p.inRange(id.Version)
-	}
-	return named && ranged
-}
-
-func (p packagePredicate) inRange(version string) bool {
-	v, err := semver.ParseTolerant(version)
-	return err == nil && p.check(v)
+	named := f.Package == p.name || slices.ContainsFunc(f.Packages, func(id Identity) bool { return id.Name == p.name })
+	return named && slices.ContainsFunc(f.versions, func(v semver.Version) bool { return p.check(v) })
 }
 
 func (p packagePredicate) Keys() Keys      { return Keys{Packages: []string{p.name}} }
@@ -153,7 +143,7 @@ func (p explained) String() string {
 func parse(p registry.Property) (Predicate, error) {
 	switch p.Type {
 	case registry.PropertyGVKRequired:
-		api, err := ReadGVK(p.Value)
+		api, err := readGVK(p.Value)
 		return gvkPredicate{api}, err
 	case registry.PropertyPackageRequired:
 		var v packageValue
