@@ -74,10 +74,10 @@ func (s *stage) database() *v1alpha1.ProductionReadyDatabase {
 	return &db
 }
 
-func (s *stage) set(name string) *appsv1.StatefulSet {
+func (s *stage) set() *appsv1.StatefulSet {
 	s.Helper()
 	var set appsv1.StatefulSet
-	if err := s.client.Get(s.Context(), client.ObjectKey{Namespace: key.Namespace, Name: name}, &set); err != nil {
+	if err := s.client.Get(s.Context(), client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, &set); err != nil {
 		s.Fatal(err)
 	}
 	return &set
@@ -266,7 +266,7 @@ func TestNewReleaseRestartsNoMember(t *testing.T) {
 			s.settle()
 			s.release = test.release
 			s.settle()
-			if got := s.set("orders").Spec.Template.Spec.Containers[0].Image; got != test.wantImage {
+			if got := s.set().Spec.Template.Spec.Containers[0].Image; got != test.wantImage {
 				t.Errorf("image is %q, want %q", got, test.wantImage)
 			}
 			if got := s.database().Status; got.OperatorVersion != "2.0.0" || got.Version != test.release.Engine {
@@ -294,19 +294,19 @@ func TestStorage(t *testing.T) {
 	size := resource.MustParse("10Gi")
 	s := newStage(t, nil, v1alpha1.ProductionReadyDatabaseSpec{ClusterSize: 1, Storage: &v1alpha1.Storage{Size: size}})
 	s.settle()
-	limit := s.set("orders").Spec.Template.Spec.Volumes[0].EmptyDir.SizeLimit
+	limit := s.set().Spec.Template.Spec.Volumes[0].EmptyDir.SizeLimit
 	if limit == nil || limit.Cmp(size) != 0 {
 		t.Errorf("room on the node is %v, want %v", limit, size)
 	}
 	s.edit(func(spec *v1alpha1.ProductionReadyDatabaseSpec) { spec.Storage = nil })
 	s.settle()
-	if limit := s.set("orders").Spec.Template.Spec.Volumes[0].EmptyDir.SizeLimit; limit != nil {
+	if limit := s.set().Spec.Template.Spec.Volumes[0].EmptyDir.SizeLimit; limit != nil {
 		t.Errorf("room on the node is still limited to %v", limit)
 	}
 
 	s = newStage(t, nil, v1alpha1.ProductionReadyDatabaseSpec{ClusterSize: 1, Storage: &v1alpha1.Storage{Size: size, ClassName: "fast"}})
 	s.settle()
-	set := s.set("orders")
+	set := s.set()
 	if claims := set.Spec.VolumeClaimTemplates; len(claims) != 1 || *claims[0].Spec.StorageClassName != "fast" || len(set.Spec.Template.Spec.Volumes) != 0 {
 		t.Errorf("claims are %+v, volumes %+v", claims, set.Spec.Template.Spec.Volumes)
 	}
@@ -343,7 +343,7 @@ func TestForeignStatefulSetIsLeftAlone(t *testing.T) {
 	if _, err := r.Reconcile(t.Context(), s.database()); err == nil {
 		t.Error("no error about a StatefulSet of somebody else")
 	}
-	if owners := s.set("orders").OwnerReferences; len(owners) != 0 {
+	if owners := s.set().OwnerReferences; len(owners) != 0 {
 		t.Errorf("the StatefulSet was taken over: %v", owners)
 	}
 }
@@ -361,9 +361,9 @@ func TestDeletion(t *testing.T) {
 	if got := s.database().Status.Phase; got != v1alpha1.PhaseDeleting {
 		t.Errorf("phase is %q, want %q", got, v1alpha1.PhaseDeleting)
 	}
-	s.set("orders") // still there
-	s.reconcile()   // members
-	s.reconcile()   // the object
+	s.set()       // still there
+	s.reconcile() // members
+	s.reconcile() // the object
 	if err := s.client.Get(t.Context(), key, &v1alpha1.ProductionReadyDatabase{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the database is still there: %v", err)
 	}

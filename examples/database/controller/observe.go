@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -29,10 +30,12 @@ func (r *Reconciler) observe(ctx context.Context, db *v1alpha1.ProductionReadyDa
 func (r *Reconciler) group(ctx context.Context, db *v1alpha1.ProductionReadyDatabase, role Role) (Group, error) {
 	var set appsv1.StatefulSet
 	key := client.ObjectKey{Namespace: db.Namespace, Name: setName(db, role)}
-	if err := r.client.Get(ctx, key, &set); client.IgnoreNotFound(err) != nil {
-		return Group{}, err
-	} else if err != nil {
+	err := r.client.Get(ctx, key, &set)
+	if apierrors.IsNotFound(err) {
 		return Group{}, nil
+	}
+	if err != nil {
+		return Group{}, err
 	}
 	if !metav1.IsControlledBy(&set, db) {
 		return Group{}, fmt.Errorf("StatefulSet %q belongs to something else: rename the database or delete it", set.Name)

@@ -43,10 +43,10 @@ func statusOf(db *v1alpha1.ProductionReadyDatabase, release Release, o Observati
 			Type: kind, Status: holds, Reason: reason, Message: message, ObservedGeneration: db.Generation,
 		})
 	}
-	set(v1alpha1.ConditionReady, truth(action.Verb == Rest), string(status.Phase), action.Reason)
-	set(v1alpha1.ConditionAvailable, truth(available(o.Voters)), "MembersReady",
+	set(v1alpha1.ConditionReady, truth[action.Verb == Rest], string(status.Phase), action.Reason)
+	set(v1alpha1.ConditionAvailable, truth[available(o.Voters)], "MembersReady",
 		fmt.Sprintf("%d of %d members are ready", o.Voters.Ready, o.Voters.Replicas))
-	set(v1alpha1.ConditionProgressing, truth(action.Verb != Rest && action.Verb != Refuse), string(status.Phase), action.Reason)
+	set(v1alpha1.ConditionProgressing, truth[action.Verb != Rest && action.Verb != Refuse], string(status.Phase), action.Reason)
 	return status
 }
 
@@ -72,9 +72,4 @@ func available(voters Group) bool {
 	return voters.Replicas > 0 && voters.Ready >= majority(voters.Replicas)
 }
 
-func truth(holds bool) metav1.ConditionStatus {
-	if holds {
-		return metav1.ConditionTrue
-	}
-	return metav1.ConditionFalse
-}
+var truth = map[bool]metav1.ConditionStatus{true: metav1.ConditionTrue, false: metav1.ConditionFalse}

@@ -64,8 +64,8 @@ func TestTargets(t *testing.T) {
 		"a file cannot hold two":       {out: "x/a.tar", versions: []string{"1.0.0", "1.1.0"}, wantErr: true},
 		"a directory holds any number": {out: "x", versions: []string{"1.0.0", "2.0.0"}, want: []target{{"1.0.0", "x/database-1.0.0.tar"}, {"2.0.0", "x/database-2.0.0.tar"}}},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	for title, test := range tests {
+		t.Run(title, func(t *testing.T) {
 			got, err := targets(test.out, test.versions)
 			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(target{})); diff != "" {
 				t.Errorf("targets() (-want +got):\n%s", diff)

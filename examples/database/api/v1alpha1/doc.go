@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-//go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 object paths=../...
+//go:generate go tool -modfile=../../../../tools/go.mod controller-gen object paths=../...
 
 // GroupVersion is the API version that this package holds.
 var GroupVersion = schema.GroupVersion{Group: "database.example.com", Version: "v1alpha1"}
