@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
@@ -62,7 +63,7 @@ func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (f
 			return nil, err
 		}
 	}
-	return func() { _ = snapshots.Close() }, nil
+	return func() { _ = snapshots.Close() }, mgr.Add(manager.RunnableFunc(saveMemory))
 }
 
 // zapLevel turns 0, 1, 2… into the levels of the logging library, which count down.
