@@ -9,7 +9,7 @@ import (
 )
 
 // Problem is something wrong with a catalog, or a group of such things.
-type Problem struct {
+type Problem struct { //nolint:errname // it is what is wrong, as data; as an error it is the tree
 	Message  string    `json:"message"`
 	Hint     string    `json:"hint,omitempty"`  // what to do; may be empty
 	Where    string    `json:"where,omitempty"` // file and line; may be empty

@@ -54,12 +54,13 @@ type lenient struct {
 func (l lenient) Items(ctx context.Context) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		check := NewValidator()
-		var packages []Item // held back until everything was seen
+		var (
+			packages []Item // held back until everything was seen
+			problems []Problem
+		)
 		for item, err := range l.src.Items(ctx) {
 			if found, ok := errors.AsType[Problem](err); ok {
-				for _, p := range found.Problems {
-					l.report(p)
-				}
+				problems = found.Problems
 				break
 			}
 			if err != nil {
@@ -73,7 +74,7 @@ func (l lenient) Items(ctx context.Context) iter.Seq2[Item, error] {
 				return
 			}
 		}
-		for _, p := range check.Problems() {
+		for _, p := range append(problems, check.Problems()...) {
 			l.report(p)
 		}
 		for _, item := range packages {

@@ -58,8 +58,8 @@ type tree struct {
 // Has reports whether there is a bundle at or below the root of fsys.
 func Has(fsys fs.FS) bool {
 	found := false
-	for range directories(fsys) {
-		found = true
+	for _, err := range directories(fsys) {
+		found = err == nil
 		break
 	}
 	return found
@@ -74,45 +74,64 @@ type result struct {
 // goes on after a broken bundle; the failure at the end names all of them.
 func (t tree) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 	return func(yield func(registry.Item, error) bool) {
-		packages := map[string]*gathered{}
-		presentations := map[[sha256.Size]byte]*presentation{}
-		var problems []registry.Problem
+		c := collection{packages: map[string]*gathered{}, presentations: map[[sha256.Size]byte]*presentation{}}
 		for r, err := range pipeline.Ordered(ctx, t.read) {
-			err = errors.Join(err, r.err)
-			if problem, ok := isProblem(err); ok {
-				problems = append(problems, problem)
-				continue
-			}
+			item, err := c.take(r, err)
 			if err != nil {
 				yield(registry.Item{}, err)
 				return
 			}
-			if problem := gather(packages, presentations, r.parsed); problem != nil {
-				problems = append(problems, *problem)
-				continue
-			}
-			if !yield(registry.Item{Bundle: &r.parsed.Bundle, Where: r.parsed.Where}, nil) {
+			if item.Bundle != nil && !yield(item, nil) {
 				return
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(packages)) {
-			item, left := packages[name].assemble(t.options.Mode)
-			for _, problem := range left {
-				t.options.Report(problem)
-			}
-			if !yield(item, nil) {
-				return
-			}
+		t.finish(&c, yield)
+	}
+}
+
+// finish yields the packages, and what was wrong.
+func (t tree) finish(c *collection, yield func(registry.Item, error) bool) {
+	for _, name := range slices.Sorted(maps.Keys(c.packages)) {
+		item, left := c.packages[name].assemble(t.options.Mode)
+		for _, problem := range left {
+			t.options.Report(problem)
 		}
-		if len(packages) == 0 && len(problems) == 0 {
-			yield(registry.Item{}, failure.New(failure.Invalid, "%q holds no bundle", t.name).
-				WithHint("a bundle is a directory with the directories manifests and metadata"))
+		if !yield(item, nil) {
 			return
 		}
-		if err := registry.InvalidCatalog(problems); err != nil {
-			yield(registry.Item{}, err)
-		}
 	}
+	err := registry.InvalidCatalog(c.problems)
+	if len(c.packages) == 0 && err == nil {
+		err = failure.New(failure.Invalid, "%q holds no bundle", t.name).
+			WithHint("a bundle is a directory with the directories manifests and metadata")
+	}
+	if err != nil {
+		yield(registry.Item{}, err)
+	}
+}
+
+// collection is what is remembered of the bundles that were read.
+type collection struct {
+	packages      map[string]*gathered
+	presentations map[[sha256.Size]byte]*presentation
+	problems      []registry.Problem
+}
+
+// take returns the item of a bundle; no item if something is wrong with it.
+func (c *collection) take(r result, err error) (registry.Item, error) {
+	err = errors.Join(err, r.err)
+	if problem, ok := isProblem(err); ok {
+		c.problems = append(c.problems, problem)
+		return registry.Item{}, nil
+	}
+	if err != nil {
+		return registry.Item{}, err
+	}
+	if problem := c.gather(r.parsed); problem != nil {
+		c.problems = append(c.problems, *problem)
+		return registry.Item{}, nil
+	}
+	return registry.Item{Bundle: &r.parsed.Bundle, Where: r.parsed.Where}, nil
 }
 
 func (t tree) read(_ context.Context, start func(func() result) error) error {
@@ -160,11 +179,11 @@ func directories(fsys fs.FS) iter.Seq2[string, error] {
 }
 
 // gather notes what a bundle says of its place. Its content is not kept.
-func gather(packages map[string]*gathered, presentations map[[sha256.Size]byte]*presentation, p *Parsed) *registry.Problem {
-	g, ok := packages[p.Package]
+func (c *collection) gather(p *Parsed) *registry.Problem {
+	g, ok := c.packages[p.Package]
 	if !ok {
 		g = &gathered{name: p.Package, members: map[string]*member{}}
-		packages[p.Package] = g
+		c.packages[p.Package] = g
 	}
 	if other, ok := g.members[p.Name]; ok {
 		return &registry.Problem{
@@ -174,12 +193,12 @@ func gather(packages map[string]*gathered, presentations map[[sha256.Size]byte]*
 	}
 	show := presentation{description: p.Description, icon: p.Icon}
 	key := sha256.Sum256(fmt.Appendf(nil, "%q %v", show.description, show.icon))
-	if presentations[key] == nil {
-		presentations[key] = &show // bundles of a package mostly look the same
+	if c.presentations[key] == nil {
+		c.presentations[key] = &show // bundles of a package mostly look the same
 	}
 	g.members[p.Name] = &member{
 		Entry: p.Edges, version: versionOf(p.Bundle), channels: p.Channels, defaultChannel: p.DefaultChannel,
-		where: p.Where, presentation: presentations[key],
+		where: p.Where, presentation: c.presentations[key],
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package fbc
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -40,9 +41,9 @@ func patterns(dir, text string) []pattern {
 // ignored reports whether the last pattern that matches a file, or a directory
 // above it, excludes it.
 func ignored(all []pattern, file string) bool {
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].matches(file) {
-			return !all[i].negated
+	for _, p := range slices.Backward(all) {
+		if p.matches(file) {
+			return !p.negated
 		}
 	}
 	return false

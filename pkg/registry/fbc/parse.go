@@ -18,7 +18,6 @@ import (
 type meta struct {
 	schema, pkg, name string
 	json              []byte // the whole blob: compact, keys sorted, no HTML escapes
-	where             string
 }
 
 // flaw is something wrong with a document.

@@ -68,35 +68,37 @@ func splitYAML(in *bufio.Reader, yield func(document, error) bool) {
 			yield(document{}, err)
 			return
 		}
-		separator := isSeparator(text) && (len(doc.text) == 0 || doc.text[len(doc.text)-1] == '\n')
-		switch {
-		case separator && (separated || !blank(doc.text)):
-			if !yield(doc, nil) {
+		if isSeparator(text) && doc.atLineStart() {
+			if (separated || !blank(doc.text)) && !yield(doc, nil) {
 				return
 			}
-			fallthrough
-		case separator:
 			separated = true
-			doc = document{line: line + 2}
-			if rest := withoutComment(text[len("---"):]); !blank(rest) {
-				doc = document{text: append(doc.text, text[len("---"):]...), line: line + 1}
-			}
-		case len(doc.text)+len(text) > maxDocument:
+			doc = afterSeparator(text, line+1)
+		} else if doc.text = append(doc.text, text...); len(doc.text) > maxDocument {
 			yield(doc, errTooLarge)
 			return
-		default:
-			doc.text = append(doc.text, text...)
-		}
-		if err == nil {
-			line++
 		}
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err == nil {
+			line++
 		}
 	}
 	if !blank(doc.text) {
 		yield(doc, nil)
 	}
+}
+
+func (d document) atLineStart() bool { return len(d.text) == 0 || d.text[len(d.text)-1] == '\n' }
+
+// afterSeparator begins a document, which may start on the line of the separator.
+func afterSeparator(text []byte, line int) document {
+	rest := text[len("---"):]
+	if blank(withoutComment(rest)) {
+		return document{line: line + 1}
+	}
+	return document{text: append([]byte(nil), rest...), line: line}
 }
 
 // isSeparator reports whether a line starts a document.

@@ -110,7 +110,7 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 		bundleAnswerQuery: &s.bundleAnswer, packageAnswerQuery: &s.packageAnswer, latestQuery: &s.latest,
 	} {
 		var err error
-		if *stmt, err = s.db.PrepareContext(ctx, query); err != nil {
+		if *stmt, err = s.db.PrepareContext(ctx, query); err != nil { //nolint:sqlclosecheck // they end with the store
 			return err
 		}
 	}
