@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/document"
 )
 
 // Directories of a bundle.
@@ -100,9 +101,9 @@ func (r *reader) manifests() (manifests, error) {
 		if err != nil {
 			return m, fmt.Errorf("read bundle %s: %w", r.name, err)
 		}
-		object, f := decode(text)
-		if f != nil {
-			r.broken(file, f)
+		object, err := document.FromYAML(text)
+		if err != nil {
+			r.broken(file, err)
 			continue
 		}
 		r.object(&m, file, object)
@@ -142,11 +143,16 @@ func (r *reader) object(m *manifests, file string, object []byte) {
 	m.content.Objects = append(m.content.Objects, object)
 }
 
-func (r *reader) broken(file string, f *flaw) {
-	if f.line > 0 {
-		file = fmt.Sprintf("%s:%d", file, f.line)
+// broken reports a file that is no YAML.
+func (r *reader) broken(file string, err error) {
+	f, ok := errors.AsType[*document.Flaw](err)
+	if !ok {
+		f = &document.Flaw{Message: err.Error()}
 	}
-	r.problem(file, f.hint, "%s", f.message)
+	if f.Line > 0 {
+		file = fmt.Sprintf("%s:%d", file, f.Line)
+	}
+	r.problem(file, f.Hint, "%s", f.Message)
 }
 
 // combine makes the bundle of its parts.

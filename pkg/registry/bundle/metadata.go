@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"chandler.dev/olm/pkg/registry/document"
 )
 
 // metadata is what the files beside the manifests say. Their names do not
@@ -52,10 +54,10 @@ func (r *reader) metadata() (metadata, error) {
 		if err != nil {
 			return meta, fmt.Errorf("read bundle %s: %w", r.name, err)
 		}
-		object, f := decode(text)
-		if f != nil {
+		object, err := document.FromYAML(text)
+		if err != nil {
 			if isYAML(file) { // anything else may lie there
-				r.broken(file, f)
+				r.broken(file, err)
 			}
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/document"
 )
 
 // Types of dependencies that become a property of another name.
@@ -81,7 +82,7 @@ func requirement(d item) registry.Property {
 }
 
 func property(kind string, value any) registry.Property {
-	raw, err := encode(value)
+	raw, err := document.Encode(value)
 	if err != nil {
 		raw = []byte("null")
 	}
@@ -89,8 +90,8 @@ func property(kind string, value any) registry.Property {
 }
 
 func canonical(value json.RawMessage) json.RawMessage {
-	out, f := decode(value)
-	if f != nil {
+	out, err := document.FromJSON(value)
+	if err != nil {
 		return value
 	}
 	return out

@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"sigs.k8s.io/yaml"
-
 	"chandler.dev/olm/pkg/registry"
+	canon "chandler.dev/olm/pkg/registry/document"
 )
 
 // Schemas that the catalog itself consists of.
@@ -144,11 +143,9 @@ func objectOf(value json.RawMessage) (object []byte, kind string, err error) {
 	if err := json.Unmarshal(value, &v); err != nil {
 		return nil, "", err
 	}
-	text, err := yaml.YAMLToJSON(v.Data)
-	if err != nil {
+	if object, err = canon.FromYAML(v.Data); err != nil {
 		return nil, "", err
 	}
-	object = unescapeHTML(text)
 	var head struct {
 		Kind string `json:"kind"`
 	}

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	canon "chandler.dev/olm/pkg/registry/document"
 )
 
 // meta is a blob whose envelope was read.
@@ -75,91 +73,22 @@ func abbreviated(text []byte) string {
 	return ""
 }
 
-// normalize returns a document as compact JSON with sorted keys, through the
-// types that YAML and JSON decode to.
+// normalize returns a document as compact JSON with sorted keys.
 func normalize(doc document) ([]byte, error) {
+	read := canon.FromYAML
 	if doc.json {
-		return normalizeJSON(doc)
+		read = canon.FromJSON
 	}
-	text, err := yaml.YAMLToJSON(doc.text)
-	if err != nil {
-		return nil, yamlFlaw(doc, err)
-	}
-	return unescapeHTML(text), nil
-}
-
-func normalizeJSON(doc document) ([]byte, error) {
-	var v any
-	if err := json.Unmarshal(doc.text, &v); err != nil {
-		return nil, jsonFlaw(doc, err)
-	}
-	return encode(v)
-}
-
-// encode writes compact JSON without HTML escapes.
-func encode(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-var htmlEscapes = map[string]byte{"u003c": '<', "u003e": '>', "u0026": '&'}
-
-// unescapeHTML undoes what encoding/json does to < > and & in strings.
-func unescapeHTML(text []byte) []byte {
-	if !bytes.Contains(text, []byte(`\u00`)) {
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			out = append(out, text[i])
-			continue
-		}
-		if i+6 <= len(text) {
-			if c, ok := htmlEscapes[string(text[i+1:i+6])]; ok {
-				out = append(out, c)
-				i += 5
-				continue
+	text, err := read(doc.text)
+	if f, ok := errors.AsType[*canon.Flaw](err); ok {
+		at := &flaw{message: f.Message, hint: f.Hint}
+		if f.Line > 0 {
+			at.line = doc.line + f.Line - 1
+			if doc.json { // doc.line is that of the first letter that is no space
+				at.line -= bytes.Count(doc.text[:len(doc.text)-len(bytes.TrimLeft(doc.text, " \t\r\n"))], []byte("\n"))
 			}
 		}
-		out = append(out, text[i], text[i+1])
-		i++
+		return nil, at
 	}
-	return out
-}
-
-var yamlLine = regexp.MustCompile(`line (\d+): `)
-
-// yamlFlaw says where in the file YAML is broken, and how it is usually cured.
-func yamlFlaw(doc document, err error) error {
-	text := err.Error()
-	text = strings.TrimPrefix(text, "yaml: ")
-	f := &flaw{hint: "check the indentation, and put values with : or # into quotes"}
-	if strings.Contains(text, "tab character") || strings.Contains(text, "cannot start any token") {
-		f.hint = "indent with spaces, not with tabs"
-	}
-	if m := yamlLine.FindStringSubmatchIndex(text); m != nil {
-		n, _ := strconv.Atoi(text[m[2]:m[3]])
-		f.line = doc.line + max(n, 1) - 1
-		text = text[:m[0]] + text[m[1]:]
-	}
-	f.message = "broken YAML: " + strings.TrimSpace(text)
-	return f
-}
-
-func jsonFlaw(doc document, err error) error {
-	f := &flaw{message: "broken JSON: " + err.Error(), hint: "check commas, quotes and braces around it"}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		at := min(int(syntax.Offset), len(doc.text))
-		before := bytes.TrimLeft(doc.text[:at], " \t\r\n")
-		f.line = doc.line + bytes.Count(before, []byte("\n"))
-		tail := before[max(0, len(before)-30):]
-		f.message += fmt.Sprintf(" after %q", tail)
-	}
-	return f
+	return text, err
 }

@@ -1,0 +1,108 @@
+// Package document turns one document of YAML or JSON into compact JSON with
+// sorted keys and without HTML escapes, or says where it is broken and how
+// that is usually cured.
+package document
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Flaw is why a document cannot be read.
+type Flaw struct {
+	Line    int // in the document, from 1; 0 if it is not known
+	Message string
+	Hint    string // may be empty
+}
+
+func (f *Flaw) Error() string { return f.Message }
+
+// FromYAML reads the first document of a text.
+func FromYAML(text []byte) ([]byte, error) {
+	raw, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, yamlFlaw(err)
+	}
+	return unescapeHTML(raw), nil
+}
+
+// FromJSON reads a JSON value. Numbers become what a float64 can hold.
+func FromJSON(text []byte) ([]byte, error) {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return nil, jsonFlaw(text, err)
+	}
+	return Encode(v)
+}
+
+// Encode writes compact JSON without HTML escapes.
+func Encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+var htmlEscapes = map[string]byte{"u003c": '<', "u003e": '>', "u0026": '&'}
+
+// unescapeHTML undoes what encoding/json does to < > and & in strings.
+func unescapeHTML(text []byte) []byte {
+	if !bytes.Contains(text, []byte(`\u00`)) {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			out = append(out, text[i])
+			continue
+		}
+		if i+6 <= len(text) {
+			if c, ok := htmlEscapes[string(text[i+1:i+6])]; ok {
+				out = append(out, c)
+				i += 5
+				continue
+			}
+		}
+		out = append(out, text[i], text[i+1])
+		i++
+	}
+	return out
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+): `)
+
+func yamlFlaw(err error) *Flaw {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	f := &Flaw{Hint: "check the indentation, and put values with : or # into quotes"}
+	if strings.Contains(text, "tab character") || strings.Contains(text, "cannot start any token") {
+		f.Hint = "indent with spaces, not with tabs"
+	}
+	if m := yamlLine.FindStringSubmatchIndex(text); m != nil {
+		n, _ := strconv.Atoi(text[m[2]:m[3]])
+		f.Line = max(n, 1)
+		text = text[:m[0]] + text[m[1]:]
+	}
+	f.Message = "broken YAML: " + strings.TrimSpace(text)
+	return f
+}
+
+func jsonFlaw(text []byte, err error) *Flaw {
+	f := &Flaw{Message: "broken JSON: " + err.Error(), Hint: "check commas, quotes and braces around it"}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		const context = 30
+		before := text[:min(int(syntax.Offset), len(text))]
+		f.Line = 1 + bytes.Count(before, []byte("\n"))
+		f.Message += fmt.Sprintf(" after %q", before[max(0, len(before)-context):])
+	}
+	return f
+}
