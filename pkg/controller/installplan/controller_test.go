@@ -62,6 +62,7 @@ func newMapper() meta.RESTMapper {
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRoleBinding"}:  meta.RESTScopeRoot,
 		{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}: meta.RESTScopeRoot,
 		{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}:                    meta.RESTScopeNamespace,
+		{Group: "example.com", Version: "v1alpha1", Kind: "Widget"}:                      meta.RESTScopeNamespace,
 		v1alpha1.SchemeGroupVersion.WithKind("ClusterServiceVersion"):                    meta.RESTScopeNamespace,
 		v1alpha1.SchemeGroupVersion.WithKind("Subscription"):                             meta.RESTScopeNamespace,
 		v1alpha1.SchemeGroupVersion.WithKind("InstallPlan"):                              meta.RESTScopeNamespace,
@@ -414,6 +415,10 @@ func crdV1(name string, versions ...string) *apiextensionsv1.CustomResourceDefin
 func TestReconcileRefusesBeforeWriting(t *testing.T) {
 	stored := crdV1("widgets.example.com", "v1alpha1")
 	stored.Status.StoredVersions = []string{"v1alpha1"}
+	widget := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "example.com/v1alpha1", "kind": "Widget", "metadata": map[string]any{"name": "w", "namespace": "ns"},
+		"spec": map[string]any{"size": int64(3)},
+	}}
 	object := func(apiVersion, kind string) client.Object {
 		u := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}, ObjectMeta: metav1.ObjectMeta{Name: "o"}}
 		return u
@@ -443,11 +448,11 @@ func TestReconcileRefusesBeforeWriting(t *testing.T) {
 				`remove it from the bundle and let the operator create it`,
 			wantStatus: v1alpha1.StepStatusUnsupportedResource,
 		},
-		"a CRD that forgets a stored version": {
-			existing: []client.Object{stored},
+		"a CRD that forgets a version in which an object says more": {
+			existing: []client.Object{stored, widget},
 			object:   crdV1("widgets.example.com", "v1"),
-			want: `CustomResourceDefinition "widgets.example.com" would lose version v1alpha1, in which objects are stored; ` +
-				`rewrite the objects in a newer version, then remove the old one from status.storedVersions`,
+			want: `CustomResourceDefinition "widgets.example.com" would lose version v1alpha1, in which objects are stored: ` +
+				`Widget "ns/w" would lose spec; remove the field, or rewrite the objects in a version that stays, then remove v1alpha1 from its status.storedVersions`,
 			wantStatus: v1alpha1.StepStatusUnknown,
 		},
 		"a CRD with the wrong name": {

@@ -67,11 +67,19 @@ func (r *Reconciler) checkChange(ctx context.Context, s *scope, live, desired *a
 	if refusal := preflight.ChangedCRD(live, desired); refusal != nil {
 		return refusal, nil
 	}
+	if refusal, err := r.checkMigration(ctx, live, desired); refusal != nil || err != nil {
+		return refusal, err
+	}
 	checks, err := preflight.ResourceChecks(live, desired)
 	if err != nil {
 		return nil, err
 	}
-	refusal, err := r.checkResources(ctx, checks)
+	var refusal *failure.Error
+	for _, check := range checks {
+		if refusal, err = r.checkObjects(ctx, check.GVK, check.Object); refusal != nil || err != nil {
+			break
+		}
+	}
 	if (refusal != nil || err != nil) && isConverted(desired, by) {
 		r.warn(s.plan, "CRDValidation", fmt.Sprintf("objects of %q are not known to fit its new schema; its webhook has to convert them", live.Name))
 		return nil, nil
@@ -125,6 +133,9 @@ func (r *Reconciler) applyCRD(ctx context.Context, s *scope, i int) error {
 		return err
 	}
 	var unknown error
+	if live, err = r.migrate(ctx, live, desired, by); err != nil {
+		return err
+	}
 	change := render.ChangeCRD(live, desired, by, func(name string) bool {
 		alive, err := r.isAlive(ctx, name)
 		if err != nil {

@@ -59,9 +59,10 @@ func objects(plan install.Plan, steps []int) string {
 	return strings.Join(names, ", ")
 }
 
-// each runs f for steps, several at once.
+// each runs f for steps, several at once. One that fails does not keep the
+// others from going on.
 func each(ctx context.Context, steps []int, f func(context.Context, int) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(requestsAtOnce)
 	for _, i := range steps {
 		group.Go(func() error { return f(ctx, i) })

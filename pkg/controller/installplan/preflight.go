@@ -140,23 +140,17 @@ func (r *Reconciler) copySecret(ctx context.Context, it *item) error {
 	return nil
 }
 
-// checkResources refuses a CustomResourceDefinition that existing objects do
-// not fit.
-func (r *Reconciler) checkResources(ctx context.Context, checks []preflight.ResourceCheck) (*failure.Error, error) {
+// checkObjects refuses if check refuses one of the objects of a kind.
+func (r *Reconciler) checkObjects(ctx context.Context, gvk schema.GroupVersionKind, check func(*unstructured.Unstructured) *failure.Error) (*failure.Error, error) {
 	var refusal *failure.Error
-	for _, check := range checks {
-		err := r.o.Cluster.EachResource(ctx, check.GVK, func(u *unstructured.Unstructured) error {
-			if refusal = check.Object(u); refusal != nil {
-				return refusal
-			}
-			return nil
-		})
-		if refusal != nil {
-			return refusal, nil
+	err := r.o.Cluster.EachResource(ctx, gvk, func(u *unstructured.Unstructured) error {
+		if refusal = check(u); refusal != nil {
+			return refusal
 		}
-		if err != nil {
-			return nil, err
-		}
+		return nil
+	})
+	if refusal != nil {
+		return refusal, nil
 	}
-	return nil, nil
+	return nil, err
 }

@@ -97,8 +97,10 @@ func (c *Cluster) IsAsDesired(live *unstructured.Unstructured, obj client.Object
 }
 
 func (c *Cluster) apply(ctx context.Context, live, desired *unstructured.Unstructured) (Result, error) {
+	wanted := desired.DeepCopy()
 	if live == nil {
 		err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(FieldManager), client.ForceOwnership)
+		c.remember(desired, wanted)
 		return Result{Object: desired, Created: true, Written: true}, err
 	}
 	reconcile(live, desired)
@@ -109,15 +111,20 @@ func (c *Cluster) apply(ctx context.Context, live, desired *unstructured.Unstruc
 	if err != nil {
 		return Result{}, err
 	}
-	wanted := desired.DeepCopy()
+	wanted = desired.DeepCopy()
 	desired.SetResourceVersion(version)
 	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
 		return Result{}, err
 	}
-	if !Matches(desired, wanted) {
-		c.seen.put(desired, wanted)
-	}
+	c.remember(desired, wanted)
 	return Result{Object: desired, Written: desired.GetResourceVersion() != version}, nil
+}
+
+// remember notes a reply of the API server that does not look like what was applied.
+func (c *Cluster) remember(reply, wanted *unstructured.Unstructured) {
+	if reply.GetUID() != "" && !Matches(reply, wanted) {
+		c.seen.put(reply, wanted)
+	}
 }
 
 // adopt makes the fields that v0 wrote ours, and returns the version of the

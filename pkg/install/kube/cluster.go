@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -28,14 +29,22 @@ const FieldManager = "chandler"
 
 // Cluster reads and writes objects of one cluster with the rights of one user.
 type Cluster struct {
-	client client.Client
-	locks  locks
-	seen   memory
+	client    client.Client
+	discovery discovery.ServerResourcesInterface // nil for fakes
+	locks     locks
+	seen      memory
 }
 
 // New returns the cluster that c talks to. c must not read from a cache.
 func New(c client.Client) *Cluster {
 	return &Cluster{client: c}
+}
+
+// WithDiscovery makes StoresIn ask d. Without it the API server is taken to
+// store objects at once in the version that a CustomResourceDefinition names.
+func (c *Cluster) WithDiscovery(d discovery.ServerResourcesInterface) *Cluster {
+	c.discovery = d
+	return c
 }
 
 // Connect returns the cluster of cfg, read without a cache. mapper may be
@@ -55,7 +64,11 @@ func Connect(cfg *rest.Config, scheme *runtime.Scheme, mapper meta.RESTMapper) (
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return New(c), nil
+	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return New(c).WithDiscovery(d), nil
 }
 
 // Client returns the client that reads and writes live.

@@ -6,13 +6,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/failure"
 )
 
 // CRD reads a CustomResourceDefinition. It returns nil if there is none.
@@ -69,7 +73,7 @@ func (c *Cluster) EachResource(ctx context.Context, gvk schema.GroupVersionKind,
 	for {
 		err := c.client.List(ctx, list, client.Limit(listPage), client.Continue(list.GetContinue()))
 		if isAbsent(err) {
-			return nil
+			return failure.New(failure.Waiting, "the cluster does not serve %s %s yet", gvk.GroupVersion(), gvk.Kind)
 		}
 		if err != nil {
 			return Classify(err, "list "+gvk.Kind)
@@ -83,6 +87,44 @@ func (c *Cluster) EachResource(ctx context.Context, gvk schema.GroupVersionKind,
 			return nil
 		}
 	}
+}
+
+// StoresIn reports whether the API server has begun to store a kind in the
+// version of gvk, which it does a moment after a CustomResourceDefinition says so.
+func (c *Cluster) StoresIn(gvk schema.GroupVersionKind, plural string) (bool, error) {
+	if c.discovery == nil {
+		return true, nil
+	}
+	list, err := c.discovery.ServerResourcesForGroupVersion(gvk.GroupVersion().String())
+	if isAbsent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, Classify(err, "look up kind "+gvk.Kind)
+	}
+	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool {
+		return r.Name == plural && r.StorageVersionHash != ""
+	}), nil
+}
+
+// StoreAgain writes every object of a kind as it is, so that it is stored in
+// the version that its CustomResourceDefinition now names. An object that
+// somebody else changes or deletes meanwhile needs no more than that.
+func (c *Cluster) StoreAgain(ctx context.Context, gvk schema.GroupVersionKind) error {
+	return c.EachResource(ctx, gvk, func(u *unstructured.Unstructured) error {
+		err := c.client.Update(ctx, u, client.FieldOwner(FieldManager))
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return nil
+		}
+		return Classify(err, fmt.Sprintf("store %s %q again", u.GetKind(), u.GetName()))
+	})
+}
+
+// ForgetVersions removes versions from status.storedVersions.
+func (c *Cluster) ForgetVersions(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition, versions []string) error {
+	crd.Status.StoredVersions = slices.DeleteFunc(slices.Clone(crd.Status.StoredVersions), func(v string) bool { return slices.Contains(versions, v) })
+	err := c.client.Status().Update(ctx, crd, client.FieldOwner(FieldManager))
+	return Classify(err, fmt.Sprintf("record the stored versions of CustomResourceDefinition %q", crd.Name))
 }
 
 func digest(b []byte) string {

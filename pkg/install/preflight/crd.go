@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"slices"
-	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
@@ -32,23 +31,11 @@ func NewCRD(crd *apiextensionsv1.CustomResourceDefinition) *failure.Error {
 	return nil
 }
 
-// ChangedCRD refuses to replace live by desired if objects on the cluster
-// could no longer be read.
+// ChangedCRD refuses to replace live by desired if an API server would not.
 func ChangedCRD(live, desired *apiextensionsv1.CustomResourceDefinition) *failure.Error {
 	if live.Spec.Scope != desired.Spec.Scope {
 		return failure.New(failure.Blocked, "CustomResourceDefinition %q cannot change its scope from %s to %s", live.Name, live.Spec.Scope, desired.Spec.Scope).
 			WithHint("delete the CustomResourceDefinition and its objects first")
-	}
-	var lost []string
-	for _, stored := range live.Status.StoredVersions {
-		if !slices.ContainsFunc(desired.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == stored }) {
-			lost = append(lost, stored)
-		}
-	}
-	if len(lost) > 0 {
-		slices.Sort(lost)
-		return failure.New(failure.Blocked, "CustomResourceDefinition %q would lose version %s, in which objects are stored", live.Name, strings.Join(lost, ", ")).
-			WithHint("rewrite the objects in a newer version, then remove the old one from status.storedVersions")
 	}
 	return nil
 }

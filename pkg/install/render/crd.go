@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/blang/semver/v4"
@@ -106,6 +107,29 @@ func ChangeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Bring
 	out.Labels = union(out.Labels, labels)
 	out.Annotations = union(out.Annotations, annotations)
 	return CRDChange{Spec: true, Write: out}
+}
+
+// BridgeCRD returns what live has to become before versions that desired no
+// longer has can go: desired stores the objects, and the versions lost can
+// still be read. It returns nil if live is that already.
+func BridgeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, lost []string, by Bringer) *apiextensionsv1.CustomResourceDefinition {
+	want := desired.DeepCopy()
+	for _, v := range live.Spec.Versions {
+		if slices.Contains(lost, v.Name) {
+			v.Storage = false
+			want.Spec.Versions = append(want.Spec.Versions, *v.DeepCopy())
+		}
+	}
+	if sameSpec(live, want, by) {
+		return nil
+	}
+	out := live.DeepCopy()
+	conversionSpec := out.Spec.Conversion
+	out.Spec = want.Spec
+	if by.Converts {
+		out.Spec.Conversion = conversionSpec
+	}
+	return out
 }
 
 // KeepsNewer reports whether ChangeCRD leaves the spec of live alone because a

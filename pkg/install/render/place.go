@@ -55,10 +55,32 @@ func Place(u *unstructured.Unstructured, p Placement) error {
 	default:
 		addOwner(u, p)
 	}
-	if u.GroupVersionKind().GroupKind() == (Manifest{Kind: KindSecret}).GroupVersionKind().GroupKind() {
-		encodeStringData(u)
+	if u.GroupVersionKind().Group == "" {
+		normalize(u)
 	}
 	return nil
+}
+
+// normalize writes what the API server would make of some manifests, so that
+// they can be compared with what is there.
+func normalize(u *unstructured.Unstructured) {
+	switch u.GetKind() {
+	case KindSecret:
+		encodeStringData(u)
+	case "Service":
+		ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
+		changed := false
+		for _, p := range ports {
+			port, ok := p.(map[string]any)
+			if ok && (port["targetPort"] == int64(0) || port["targetPort"] == "") {
+				delete(port, "targetPort")
+				changed = true
+			}
+		}
+		if changed {
+			_ = unstructured.SetNestedSlice(u.Object, ports, "spec", "ports") // its parents were just read
+		}
+	}
 }
 
 // ReferredOperators returns the names of the ClusterServiceVersions that Place
