@@ -65,8 +65,8 @@ func TestNewestReleaseHasTheseFields(t *testing.T) {
 }
 
 func fieldsOf(t reflect.Type) (names []string) {
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
 	}
 	slices.Sort(names)
