@@ -122,7 +122,7 @@ func (c *collection) take(r result, err error) (registry.Item, error) {
 	err = errors.Join(err, r.err)
 	if problem, ok := isProblem(err); ok {
 		c.problems = append(c.problems, problem)
-		return registry.Item{}, nil
+		return registry.Item{}, nil //nolint:nilerr // it is told at the end
 	}
 	if err != nil {
 		return registry.Item{}, err

@@ -16,7 +16,7 @@ import (
 )
 
 // Flaw is why a document cannot be read.
-type Flaw struct {
+type Flaw struct { //nolint:errname // it says what is wrong with a text, not with the program
 	Line    int // in the document, from 1; 0 if it is not known
 	Message string
 	Hint    string // may be empty
