@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/providedapi"
@@ -95,7 +94,7 @@ func (r *Reconciler) resourcesOf(ctx context.Context, csv *v1alpha1.ClusterServi
 func ownerReference(gvk schema.GroupVersionKind, obj client.Object) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: obj.GetName(), UID: obj.GetUID(),
-		Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
+		Controller: new(false), BlockOwnerDeletion: new(false),
 	}
 }
 

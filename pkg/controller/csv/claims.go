@@ -11,6 +11,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/providedapi"
+	"chandler.dev/olm/pkg/failure"
 )
 
 // claims lets one OperatorGroup after the other claim APIs, so that of two groups
@@ -25,11 +26,8 @@ type claims struct {
 // its own group if they are free.
 func (c *claims) claim(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, group *operatorsv1.OperatorGroup) (phase.Verdict, error) {
 	provided, err := providedapi.Of(csv)
-	if err != nil {
-		return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}, nil
-	}
-	if provided.Len() == 0 {
-		return phase.Verdict{}, nil
+	if failure.KindOf(err) == failure.Invalid || provided.Len() == 0 {
+		return phase.Verdict{}, nil // checkStrategy reports a name without a group
 	}
 	groups := &operatorsv1.OperatorGroupList{}
 	if err := c.client.List(ctx, groups, client.UnsafeDisableDeepCopy); err != nil {

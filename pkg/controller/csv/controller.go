@@ -70,7 +70,7 @@ func New(o Options) *Reconciler {
 
 // OptionsFor returns Options that use mgr.
 func OptionsFor(mgr ctrl.Manager) (Options, error) {
-	version, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	server, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return Options{}, err
 	}
@@ -79,7 +79,7 @@ func OptionsFor(mgr ctrl.Manager) (Options, error) {
 		return Options{}, err
 	}
 	return Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Cluster: cluster, Version: version,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Cluster: cluster, Version: server,
 		Recorder: mgr.GetEventRecorder(component), Clock: clock.RealClock{},
 	}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/csv/requirement"
+	"chandler.dev/olm/pkg/controller/providedapi"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/install/render"
 )
@@ -42,7 +43,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 		if failure.KindOf(err) != failure.Invalid {
 			return nil, err
 		}
-		w.Strategy = phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}
+		w.Strategy = invalidStrategy(err)
 	}
 	if err := r.observeDeployments(ctx, csv, w); err != nil {
 		return nil, err
@@ -72,9 +73,16 @@ func checkStrategy(csv *v1alpha1.ClusterServiceVersion) phase.Verdict {
 		return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: unrecognized install strategy"}
 	}
 	if err := requirement.ValidateRules(csv); err != nil {
-		return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}
+		return invalidStrategy(err)
+	}
+	if _, err := providedapi.Of(csv); err != nil {
+		return invalidStrategy(err)
 	}
 	return phase.Verdict{}
+}
+
+func invalidStrategy(err error) phase.Verdict {
+	return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}
 }
 
 // observeFamily looks at the other ClusterServiceVersions of the namespace.

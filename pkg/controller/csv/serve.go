@@ -144,38 +144,55 @@ func (r *Reconciler) retiring(ctx context.Context) func(namespace, name string) 
 // whatIsOff says which of the objects that let the API server call the pods is missing
 // or differs; empty if none does. It asks the cache.
 func (r *Reconciler) whatIsOff(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
+	for _, off := range []func(context.Context, *v1alpha1.ClusterServiceVersion, served) (string, error){
+		r.offSupport, r.offWebhooks, r.offAPIServices,
+	} {
+		if text, err := off(ctx, csv, s); text != "" || err != nil {
+			return text, err
+		}
+	}
+	return "", nil
+}
+
+func (r *Reconciler) offSupport(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
 	for _, e := range s.endpoints {
 		for _, obj := range serving.Support(csv, e) {
-			err := r.client.Get(ctx, client.ObjectKeyFromObject(obj), obj)
-			if apierrors.IsNotFound(err) {
-				return fmt.Sprintf("%s %q not installed", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName()), nil
-			}
-			if err != nil {
+			kind := obj.GetObjectKind().GroupVersionKind().Kind
+			switch err := r.client.Get(ctx, client.ObjectKeyFromObject(obj), obj); {
+			case apierrors.IsNotFound(err):
+				return fmt.Sprintf("%s %q not installed", kind, obj.GetName()), nil
+			case err != nil:
 				return "", err
 			}
 		}
 	}
-	configurations, err := r.webhooksOf(ctx, csv)
+	return "", nil
+}
+
+func (r *Reconciler) offWebhooks(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
+	have, err := r.webhooksOf(ctx, csv)
 	if err != nil {
 		return "", err
 	}
 	for i := range csv.Spec.WebhookDefinitions {
-		text, err := r.offWebhook(ctx, csv, &csv.Spec.WebhookDefinitions[i], s, configurations)
+		text, err := r.offWebhook(ctx, csv, &csv.Spec.WebhookDefinitions[i], s, have)
 		if text != "" || err != nil {
 			return text, err
 		}
 	}
-	if len(configurations.undescribed(csv)) > 0 {
+	if len(have.undescribed(csv)) > 0 {
 		return "webhooks not installed", nil
 	}
+	return "", nil
+}
+
+func (r *Reconciler) offAPIServices(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
 	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
-		api := &apiregistrationv1.APIService{}
-		err := r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, api)
-		if client.IgnoreNotFound(err) != nil {
+		have := &apiregistrationv1.APIService{}
+		if err := client.IgnoreNotFound(r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, have)); err != nil {
 			return "", err
 		}
-		wanted := serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA)
-		if err != nil || !sameAPIService(wanted, api) {
+		if !sameAPIService(serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA), have) {
 			return "apiServices not installed", nil
 		}
 	}

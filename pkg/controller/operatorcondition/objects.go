@@ -7,7 +7,6 @@ import (
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -21,7 +20,7 @@ const kind = "OperatorCondition"
 // conditionOf returns the OperatorCondition for csv, without what is not ours.
 func conditionOf(csv *v1alpha1.ClusterServiceVersion) *operatorsv2.OperatorCondition {
 	owner := render.OwnerReference(csv)
-	owner.Controller = ptr.To(true)
+	owner.Controller = new(true)
 	wanted := &operatorsv2.OperatorCondition{
 		TypeMeta: metav1.TypeMeta{APIVersion: operatorsv2.GroupVersion.String(), Kind: kind},
 		ObjectMeta: metav1.ObjectMeta{
@@ -79,7 +78,7 @@ func ownedBy(condition *operatorsv2.OperatorCondition) metav1.ObjectMeta {
 		Labels: map[string]string{render.LabelManaged: "true"},
 		OwnerReferences: []metav1.OwnerReference{{
 			APIVersion: operatorsv2.GroupVersion.String(), Kind: kind, Name: condition.Name, UID: condition.UID,
-			Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(false),
+			Controller: new(true), BlockOwnerDeletion: new(false),
 		}},
 	}
 }

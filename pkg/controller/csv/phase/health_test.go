@@ -118,8 +118,10 @@ func TestPath(t *testing.T) {
 		"a lost Deployment": {
 			phase.Observation{Phase: succeeded, Reason: "InstallSucceeded", Install: missing},
 			[]want{
-				{failed, "ComponentUnhealthy", ""}, {pending, "NeedsReinstall", ""},
-				{installReady, "AllRequirementsMet", ""}, {installing, "InstallSucceeded", phase.Apply},
+				{failed, "ComponentUnhealthy", ""},
+				{pending, "NeedsReinstall", ""},
+				{installReady, "AllRequirementsMet", ""},
+				{installing, "InstallSucceeded", phase.Apply},
 			},
 		},
 		"at rest": {

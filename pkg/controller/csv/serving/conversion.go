@@ -70,7 +70,7 @@ func Conversion(csv *v1alpha1.ClusterServiceVersion, w *v1alpha1.WebhookDescript
 				CABundle: ca,
 				Service: &apiextensionsv1.ServiceReference{
 					Namespace: csv.Namespace, Name: serviceName(w.DeploymentName),
-					Path: ptr.To(ptr.Deref(w.WebhookPath, "/")), Port: &port,
+					Path: new(ptr.Deref(w.WebhookPath, "/")), Port: &port,
 				},
 			},
 		},
