@@ -87,7 +87,7 @@ func (r *Reconciler) news(ctx context.Context, queue workqueue.TypedRateLimiting
 	defer r.mu.Unlock()
 	r.ctx = ctx
 	r.enqueue = func(catalog types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: catalog}) }
-	return nil
+	return r.options.Snapshots.Reload()
 }
 
 // Stop ends all connections.

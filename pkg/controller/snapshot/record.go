@@ -19,6 +19,7 @@ const (
 	recordsDir     = "catalogs" // one record per catalog
 	incomingPrefix = "incoming-"
 	maxPrevious    = 3 // older files that may stay per catalog
+	unfinishedAge  = time.Hour
 )
 
 // record says which file is the last good content of a catalog. It is stored
@@ -147,7 +148,14 @@ func (c *Cache) sweep() error {
 	return removeIf(filepath.Join(c.options.Dir, filesDir), func(name string) bool { return !named[name] })
 }
 
-func isUnfinished(name string) bool { return strings.HasPrefix(name, incomingPrefix) }
+// clean removes what processes left that ended while they wrote. What is young
+// may still be written by another process.
+func (c *Cache) clean() error {
+	return removeIf(c.options.Dir, func(name string) bool {
+		info, err := os.Stat(filepath.Join(c.options.Dir, name))
+		return strings.HasPrefix(name, incomingPrefix) && err == nil && c.options.Clock.Since(info.ModTime()) > unfinishedAge
+	})
+}
 
 func removeIf(dir string, unwanted func(name string) bool) error {
 	entries, err := os.ReadDir(dir)

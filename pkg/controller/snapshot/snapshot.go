@@ -97,7 +97,22 @@ func New(o Options) (*Cache, error) {
 		options: o, records: records, files: map[string]*file{},
 		live: map[types.NamespacedName]Live{}, watchers: map[int]func(types.NamespacedName){},
 	}
-	return c, errors.Join(removeIf(o.Dir, isUnfinished), c.sweep())
+	return c, errors.Join(c.clean(), c.sweep())
+}
+
+// Reload finds what another process has left in the directory since this one
+// looked. A standby calls it when it takes over.
+func (c *Cache) Reload() error {
+	records, err := readRecords(c.options.Dir)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.records = records
+	stale := c.closeUnused()
+	c.mu.Unlock()
+	closeAll(stale)
+	return nil
 }
 
 // Put makes a new snapshot of a catalog. The function write gets the path of a

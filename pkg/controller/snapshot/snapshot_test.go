@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
@@ -154,7 +155,12 @@ func TestLastGoodContentSurvives(t *testing.T) {
 		},
 		"a crash leaves an unfinished file": {
 			then: func(t *testing.T, f *fixture, _ *snapshot.Cache) *snapshot.Cache {
-				write(t, filepath.Join(f.dir, "incoming-1"), "half")
+				unfinished := filepath.Join(f.dir, "incoming-1")
+				write(t, unfinished, "half")
+				yesterday := time.Now().Add(-24 * time.Hour)
+				if err := os.Chtimes(unfinished, yesterday, yesterday); err != nil {
+					t.Fatal(err)
+				}
 				write(t, filepath.Join(f.dir, "content", "stray.db"), "never recorded")
 				return f.open(t)
 			},
@@ -255,6 +261,21 @@ func TestWatchTellsChangesOnly(t *testing.T) {
 	stop()
 	if put(t, c, "three"); told != 2 {
 		t.Errorf("a stopped watcher was told")
+	}
+}
+
+func TestStandbyTakesOver(t *testing.T) {
+	f := &fixture{dir: t.TempDir()}
+	leader, standby := f.open(t), f.open(t)
+	put(t, leader, "one")
+	if got := digestOf(t, standby); got != "NotFound" {
+		t.Errorf("before it takes over the standby has %s", got)
+	}
+	if err := standby.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if got := digestOf(t, standby); got != "sha256:one" {
+		t.Errorf("after it took over the standby has %s, want what the leader read", got)
 	}
 }
 

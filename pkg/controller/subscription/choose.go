@@ -3,10 +3,12 @@ package subscription
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/pkg/controller/installplan"
+	"chandler.dev/olm/pkg/install"
 	"chandler.dev/olm/pkg/resolver"
 )
 
@@ -74,17 +76,21 @@ func runningPlan(v *view, links map[string]link, c resolver.Component) *v1alpha1
 	return nil
 }
 
-// awaitsCatalog reports whether the catalog of a Subscription is being read
-// for the first time: what it offers is known in a moment.
+// awaitsCatalog reports whether a catalog is being read for the first time
+// that the answer may depend on: what it offers is known in a moment.
 func awaitsCatalog(v *view, c resolver.Component) bool {
-	return slices.ContainsFunc(c.Subscriptions, func(name string) bool {
+	named := func(name string) bool {
 		sub := v.subscription(name)
-		if sub == nil {
-			return false
-		}
-		cat := v.catalog(catalogOf(sub))
-		return cat != nil && !cat.settled && cat.snapshot == nil
-	})
+		return sub != nil && v.catalog(catalogOf(sub)).isAwaited()
+	}
+	anyOffer := c.Unsolvable != nil || slices.ContainsFunc(c.Selections, func(s resolver.Selection) bool { return len(s.Subscriptions) == 0 })
+	return slices.ContainsFunc(c.Subscriptions, named) ||
+		anyOffer && slices.ContainsFunc(v.catalogs, func(c catalog) bool { return c.isAwaited() })
+}
+
+// isAwaited reports whether a catalog is about to be read by this process.
+func (c *catalog) isAwaited() bool {
+	return c != nil && c.snapshot == nil && (!c.settled || c.healthy)
 }
 
 // gate says whether what a selection replaces may be replaced now.
@@ -129,7 +135,7 @@ func reuseOf(former, proposed *v1alpha1.InstallPlan) reuse {
 	switch {
 	case former == nil:
 		return reuseNone
-	case former.Name != proposed.Name:
+	case former.Name != proposed.Name && !saysTheSame(former, proposed):
 		if isPending(former) || installplan.NeedsStatus(former) {
 			return reuseSupersede
 		}
@@ -143,6 +149,20 @@ func reuseOf(former, proposed *v1alpha1.InstallPlan) reuse {
 	default:
 		return reuseKeep
 	}
+}
+
+// saysTheSame recognizes a plan that this project did not make: it has another
+// name, but brings the same versions to the same Subscriptions.
+func saysTheSame(former, proposed *v1alpha1.InstallPlan) bool {
+	for _, step := range former.Status.Plan {
+		if strings.Contains(step.Resource.Manifest, install.ContentRefKind) {
+			return false
+		}
+	}
+	names := func(p *v1alpha1.InstallPlan) []string {
+		return slices.Sorted(slices.Values(p.Spec.ClusterServiceVersionNames))
+	}
+	return len(former.Status.Plan) > 0 && slices.Equal(names(former), names(proposed))
 }
 
 // approvalOf is Manual if one of the Subscriptions of a component is.

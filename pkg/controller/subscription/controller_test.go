@@ -256,6 +256,43 @@ var lives = map[string]struct {
 			"sub etcd  current= installed= plan=0", "sub redis AtLatestKnown current=redis.v1 installed=redis.v1 plan=1",
 		},
 	},
+	"a plan that another lifecycle made and that says the same stays": {
+		live: func(w *world) {
+			w.serve(v1)
+			sub := subscription("etcd", manual)
+			w.make(sub)
+			w.make(foreignPlan(sub, "install-abcde", "etcd.v1"))
+			w.settle()
+			w.approve()
+		},
+		want: []string{"csv etcd.v1 Succeeded", "plan 7 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=7"},
+	},
+	"a plan that another lifecycle made for a whole namespace becomes one per operator": {
+		live: func(w *world) {
+			w.serve(v1, redis)
+			sub := subscription("etcd", manual)
+			sub.Status.InstallPlanGeneration = 7
+			w.make(sub)
+			w.make(subscription("redis"))
+			w.make(foreignPlan(sub, "install-abcde", "etcd.v1", "redis.v1"))
+		},
+		want: []string{
+			"csv redis.v1 Succeeded", "plan 1 redis.v1 Complete", "plan 8 etcd.v1 RequiresApproval",
+			"sub etcd UpgradePending current=etcd.v1 installed= plan=8",
+			"sub redis AtLatestKnown current=redis.v1 installed=redis.v1 plan=1",
+		},
+	},
+	"nothing is refused before the catalog was read": {
+		live: func(w *world) {
+			w.make(subscription("etcd"))
+			w.settle()
+			if got := problems(w.sub("etcd")); len(got) > 0 {
+				w.t.Errorf("problems before the catalog was read: %v", got)
+			}
+			w.serve(v1)
+		},
+		want: []string{"csv etcd.v1 Succeeded", "plan 1 etcd.v1 Complete", "sub etcd AtLatestKnown current=etcd.v1 installed=etcd.v1 plan=1"},
+	},
 	"what was installed stays when the catalog goes": {
 		live: func(w *world) {
 			w.serve(v1)

@@ -131,3 +131,25 @@ func manual(s *v1alpha1.Subscription) { s.Spec.InstallPlanApproval = v1alpha1.Ap
 func automatic(s *v1alpha1.Subscription) {
 	s.Spec.InstallPlanApproval = v1alpha1.ApprovalAutomatic
 }
+
+// foreignPlan is a plan that waits for an approval and holds manifests.
+func foreignPlan(sub *v1alpha1.Subscription, name string, csvs ...string) *v1alpha1.InstallPlan {
+	plan := &v1alpha1.InstallPlan{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: ns, Name: name,
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "operators.coreos.com/v1alpha1", Kind: "Subscription", Name: sub.Name, UID: sub.UID}},
+		},
+		Spec: v1alpha1.InstallPlanSpec{Approval: v1alpha1.ApprovalManual, ClusterServiceVersionNames: csvs, Generation: 7},
+		Status: v1alpha1.InstallPlanStatus{
+			Phase: v1alpha1.InstallPlanPhaseRequiresApproval, CatalogSources: []string{},
+			Plan: []*v1alpha1.Step{{Resource: v1alpha1.StepResource{Kind: "ClusterServiceVersion", Manifest: "{}"}}},
+		},
+	}
+	for _, csv := range csvs {
+		pkg, _, _ := strings.Cut(csv, ".")
+		plan.Status.BundleLookups = append(plan.Status.BundleLookups, v1alpha1.BundleLookup{
+			Identifier: csv, Properties: strings.ReplaceAll(etcdProperties, "etcd", pkg),
+		})
+	}
+	return plan
+}

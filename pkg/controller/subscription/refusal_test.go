@@ -241,6 +241,7 @@ func TestCatalogInSight(t *testing.T) {
 			change: func(w *world) {
 				own := catalogSource("own")
 				own.Namespace = ns
+				own.Status.Reason = v1alpha1.CatalogSourceRegistryServerError
 				w.make(own)
 				g := group("group")
 				if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g); err != nil {
@@ -251,7 +252,7 @@ func TestCatalogInSight(t *testing.T) {
 					w.t.Fatal(err)
 				}
 			},
-			want: []string{"db/own true"},
+			want: []string{"db/own false"},
 		},
 		"not those of other namespaces": {
 			change: func(w *world) {

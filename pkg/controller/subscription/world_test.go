@@ -187,7 +187,7 @@ func (w *world) settle() {
 		} else {
 			quiet = 0
 		}
-		if quiet == 3 {
+		if quiet == 2 && !w.cache.lags || quiet == 3 {
 			return
 		}
 	}
