@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -70,35 +72,43 @@ func (s *Store) BundleAnswer(ctx context.Context, at wire.Address) (*api.Bundle,
 	if err := rows.Scan(&place, &common, &kind, &content, &description, &icon); err != nil {
 		return nil, err
 	}
-	fields, err := expand(append(make([]byte, 0, 8<<10), place...), common)
-	if err != nil {
+	scratch := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer scratches.Put(scratch)
+	if scratch.common, err = expand(append(scratch.common[:0], place...), common); err != nil {
 		return nil, err
 	}
-	fields, err = appendContent(fields, kind, content, wire.Fields{Description: description, Icon: icon})
+	fields, err := scratch.join(kind, content, wire.Fields{Description: description, Icon: icon})
 	if err != nil {
 		return nil, err
 	}
 	return wire.Encoded(fields), rows.Err()
 }
 
-// appendContent appends the encoded content fields of a bundle.
-func appendContent(fields []byte, kind contentKind, z []byte, pkg wire.Fields) ([]byte, error) {
-	switch kind {
-	case messageContent:
-		return expand(fields, z)
-	case templateContent, bothContent:
-		data, err := expand(nil, z)
-		if err != nil {
-			return nil, err
-		}
-		t, _, err := decodeTemplate(data)
-		if err != nil {
-			return nil, err
-		}
-		return wire.AppendSummary(fields, t.Fill(pkg)), nil
-	case noContent:
+// scratch holds the parts of an answer while it is put together, so that only
+// the answer is allocated.
+type scratch struct {
+	common, content []byte
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
+
+// join returns the common fields with the encoded content fields of a bundle.
+func (s *scratch) join(kind contentKind, z []byte, pkg wire.Fields) ([]byte, error) {
+	if kind == noContent {
+		return slices.Clone(s.common), nil
 	}
-	return fields, nil
+	var err error
+	if s.content, err = expand(s.content[:0], z); err != nil {
+		return nil, err
+	}
+	if kind == messageContent {
+		return slices.Concat(s.common, s.content), nil
+	}
+	t, _, err := decodeTemplate(s.content)
+	if err != nil {
+		return nil, err
+	}
+	return t.AppendTo(s.common[:len(s.common):len(s.common)], pkg), nil
 }
 
 // missing says what of an address the catalog does not have.

@@ -55,7 +55,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := checkSeal(path); err != nil {
 		return nil, err
 	}
-	dsn, err := dataSource(path, "mode=ro&immutable=1&_query_only=1&_cache_size=-1024")
+	dsn, err := dataSource(path, "mode=ro&immutable=1&_query_only=1&_cache_size=-512")
 	if err != nil {
 		return nil, err
 	}

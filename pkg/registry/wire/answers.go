@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"chandler.dev/olm/pkg/registry"
 	api "chandler.dev/olm/proto"
 )
@@ -65,15 +63,6 @@ const (
 	csvJSONField = 4
 	objectField  = 5
 )
-
-// AppendSummary appends the encoded content fields of a bundle of which only a
-// summary is known.
-func AppendSummary(fields, csvJSON []byte) []byte {
-	fields = protowire.AppendTag(fields, csvJSONField, protowire.BytesType)
-	fields = protowire.AppendBytes(fields, csvJSON)
-	fields = protowire.AppendTag(fields, objectField, protowire.BytesType)
-	return protowire.AppendBytes(fields, csvJSON)
-}
 
 // ReplacementEntries returns the answer of GetChannelEntriesThatReplace: one
 // entry if a member replaces the bundle, one for every skip of it otherwise.

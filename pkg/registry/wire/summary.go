@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/blang/semver/v4"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"chandler.dev/olm/pkg/registry"
 )
@@ -135,17 +136,41 @@ func (t *Template) cut(field string) int {
 	return at
 }
 
-// Fill returns the ClusterServiceVersion with the fields that PackageFields made.
+// Fill returns the ClusterServiceVersion with the fields of its package.
 func (t Template) Fill(f Fields) []byte {
-	all := make([]byte, 0, len(t.CSV)+len(f.Description)+len(f.Icon))
-	if t.DescriptionAt == 0 {
-		f.Description = nil
+	return t.appendTo(make([]byte, 0, t.size(f)), f)
+}
+
+// size returns the length of what Fill returns.
+func (t Template) size(f Fields) int {
+	n := len(t.CSV) + len(f.Icon)
+	if t.DescriptionAt > 0 {
+		n += len(f.Description)
 	}
+	return n
+}
+
+func (t Template) appendTo(all []byte, f Fields) []byte {
 	all = append(all, t.CSV[:t.DescriptionAt]...)
-	all = append(all, f.Description...)
+	if t.DescriptionAt > 0 {
+		all = append(all, f.Description...)
+	}
 	all = append(all, t.CSV[t.DescriptionAt:t.IconAt]...)
 	all = append(all, f.Icon...)
 	return append(all, t.CSV[t.IconAt:]...)
+}
+
+// AppendTo appends the encoded content fields of a bundle whose summary this is.
+func (t Template) AppendTo(fields []byte, f Fields) []byte {
+	n := t.size(f)
+	fields = slices.Grow(fields, 2*(n+protowire.SizeVarint(uint64(n))+1))
+	fields = protowire.AppendTag(fields, csvJSONField, protowire.BytesType)
+	fields = protowire.AppendVarint(fields, uint64(n))
+	start := len(fields)
+	fields = t.appendTo(fields, f)
+	csvJSON := fields[start:]
+	fields = protowire.AppendTag(fields, objectField, protowire.BytesType)
+	return protowire.AppendBytes(fields, csvJSON)
 }
 
 // Fields are the fields of a package, as JSON with a comma behind, that go
