@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,8 +145,9 @@ func conditions(sub *operatorsv1alpha1.Subscription) string {
 	return text
 }
 
-// condition waits for a True condition of a Subscription and returns its message.
-func (s *stack) condition(t testing.TB, key client.ObjectKey, typ operatorsv1alpha1.SubscriptionConditionType) string {
+// condition waits for a True condition of a Subscription whose message names
+// all of wants, and returns the message.
+func (s *stack) condition(t testing.TB, key client.ObjectKey, typ operatorsv1alpha1.SubscriptionConditionType, wants ...string) string {
 	t.Helper()
 	message := ""
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
@@ -153,12 +156,13 @@ func (s *stack) condition(t testing.TB, key client.ObjectKey, typ operatorsv1alp
 			return err
 		}
 		for _, c := range sub.Status.Conditions {
-			if c.Type == typ && c.Status == corev1.ConditionTrue {
+			missing := func(want string) bool { return !strings.Contains(c.Message, want) }
+			if c.Type == typ && c.Status == corev1.ConditionTrue && !slices.ContainsFunc(wants, missing) {
 				message = c.Message
 				return nil
 			}
 		}
-		return fmt.Errorf("subscription %s has no condition %s: %s", key, typ, conditions(&sub))
+		return fmt.Errorf("subscription %s has no condition %s that names %q: %s", key, typ, wants, conditions(&sub))
 	})
 	return message
 }
