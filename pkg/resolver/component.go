@@ -20,30 +20,54 @@ type group struct {
 // or conflicts. The fixed entries join the group that they matter to; those
 // that matter to none are left out.
 func (w *world) partition(wants []*want, fixed []*entry) []*group {
-	sets := newSets()
+	p := &parts{packages: map[string]*node{}, apis: map[registry.GVK]*node{}, entries: map[*entry]*node{}, wants: map[*want]*node{}}
 	tooMany := map[*want]bool{}
-	visit := func(e *entry) {
-		for _, n := range e.needs {
-			for _, o := range n.options {
-				sets.join(e, o)
-			}
-		}
-		for _, name := range e.facts().PackageNames() {
-			sets.join(e, name)
-		}
-		for _, api := range e.facts().APIs {
-			sets.join(e, api)
-		}
-	}
 	for _, s := range wants {
+		p.wants[s] = &node{}
 		roots := s.roots()
+		tooMany[s] = !w.reach(roots, p.entry)
 		for _, e := range roots {
-			sets.join(s, e)
+			p.wants[s].join(p.entries[e])
 		}
-		tooMany[s] = !w.reach(roots, visit)
 	}
-	w.reach(fixed, visit)
-	return w.collect(sets, wants, fixed, tooMany)
+	w.reach(fixed, p.entry)
+	return w.collect(p, wants, fixed, tooMany)
+}
+
+// parts are the disjoint sets of what belongs together.
+type parts struct {
+	packages map[string]*node
+	apis     map[registry.GVK]*node
+	entries  map[*entry]*node
+	wants    map[*want]*node
+}
+
+// entry joins an entry with what it touches.
+func (p *parts) entry(e *entry) {
+	if n := p.entries[e]; n != nil && n.parent != nil {
+		return // it came by before
+	}
+	n := nodeOf(p.entries, e)
+	for _, name := range e.facts().PackageNames() {
+		n.join(nodeOf(p.packages, name))
+	}
+	for _, api := range e.facts().APIs {
+		n.join(nodeOf(p.apis, api))
+	}
+	for _, need := range e.needs {
+		for _, o := range need.options {
+			n.join(nodeOf(p.entries, o))
+		}
+	}
+}
+
+func nodeOf[K comparable](nodes map[K]*node, key K) *node {
+	n := nodes[key]
+	if n == nil {
+		n = &node{}
+		nodes[key] = n
+	}
+	return n
 }
 
 func (s *want) roots() []*entry {
@@ -57,11 +81,11 @@ func (s *want) roots() []*entry {
 	return roots
 }
 
-func (w *world) collect(sets *sets, wants []*want, fixed []*entry, tooMany map[*want]bool) []*group {
+func (w *world) collect(p *parts, wants []*want, fixed []*entry, tooMany map[*want]bool) []*group {
 	var groups []*group
-	byRoot := map[any]*group{}
+	byRoot := map[*node]*group{}
 	for _, s := range wants {
-		root := sets.root(s)
+		root := p.wants[s].root()
 		g := byRoot[root]
 		if g == nil {
 			g = &group{}
@@ -72,7 +96,7 @@ func (w *world) collect(sets *sets, wants []*want, fixed []*entry, tooMany map[*
 		g.tooMany = g.tooMany || tooMany[s]
 	}
 	for _, e := range fixed {
-		if g := byRoot[sets.root(e)]; g != nil {
+		if g := byRoot[p.entries[e].root()]; g != nil {
 			g.fixed = append(g.fixed, e)
 		}
 	}
@@ -135,27 +159,21 @@ func compareAPIs(a, b registry.GVK) int {
 	return strings.Compare(a.Group+"\x00"+a.Version+"\x00"+a.Kind, b.Group+"\x00"+b.Version+"\x00"+b.Kind)
 }
 
-// sets are disjoint sets of anything (union and find).
-type sets struct{ parent map[any]any }
+// node is a member of one of several disjoint sets (union and find).
+type node struct{ parent *node }
 
-func newSets() *sets { return &sets{parent: map[any]any{}} }
-
-func (s *sets) root(x any) any {
-	p, ok := s.parent[x]
-	if !ok {
-		s.parent[x] = x
-		return x
+func (n *node) root() *node {
+	for n.parent != nil {
+		if n.parent.parent != nil {
+			n.parent = n.parent.parent
+		}
+		n = n.parent
 	}
-	if p == x {
-		return x
-	}
-	r := s.root(p)
-	s.parent[x] = r
-	return r
+	return n
 }
 
-func (s *sets) join(a, b any) {
-	if ra, rb := s.root(a), s.root(b); ra != rb {
-		s.parent[ra] = rb
+func (n *node) join(other *node) {
+	if a, b := n.root(), other.root(); a != b {
+		a.parent = b
 	}
 }

@@ -19,16 +19,16 @@ type need struct {
 // reach fills in the needs of an entry and of all that it can lead to, and
 // calls visit for each. It returns false if there are more than the limit.
 func (w *world) reach(roots []*entry, visit func(*entry)) bool {
-	seen := map[*entry]bool{}
+	w.walk++
 	todo := slices.Clone(roots)
-	for len(todo) > 0 {
+	for n := 0; len(todo) > 0; {
 		e := todo[0]
 		todo = todo[1:]
-		if seen[e] {
+		if e.walk == w.walk {
 			continue
 		}
-		seen[e] = true
-		if len(seen) > w.limits.Entries {
+		e.walk = w.walk
+		if n++; n > w.limits.Entries {
 			return false
 		}
 		w.fillNeeds(e)
@@ -154,32 +154,28 @@ func (w *world) offersFor(c *catalog, keys constraint.Keys) []*offer {
 	return offers
 }
 
-// offersOf returns the packages of all catalogs in which a bundle provides an
-// API.
+// offersOf returns the packages of all catalogs in which a bundle may provide
+// an API. The index is made when the first requirement of that kind is met.
 func (w *world) offersOf(api registry.GVK) []*offer {
-	if found, ok := w.apis[api]; ok {
-		return found
-	}
-	var found []*offer
-	for _, c := range w.catalogs {
-		for _, o := range c.offers {
-			if o.provides(api) {
-				found = append(found, o)
+	if w.apis == nil {
+		w.apis = map[uint64][]*offer{}
+		for _, c := range w.catalogs {
+			for _, o := range c.offers {
+				w.indexAPIs(o)
 			}
 		}
 	}
-	w.apis[api] = found
-	return found
+	return w.apis[constraint.APIKey(api)]
 }
 
-func (o *offer) provides(api registry.GVK) bool {
+func (w *world) indexAPIs(o *offer) {
 	for i := range o.Bundles {
-		b := &o.Bundles[i]
-		if f := o.facts[b.Name]; f != nil && slices.Contains(f.APIs, api) || f == nil && constraint.Provides(b, api) {
-			return true
-		}
+		constraint.APIKeys(&o.Bundles[i], func(key uint64) {
+			if known := w.apis[key]; len(known) == 0 || known[len(known)-1] != o {
+				w.apis[key] = append(known, o)
+			}
+		})
 	}
-	return false
 }
 
 // clusterMeets reports whether an API that the cluster has from elsewhere is

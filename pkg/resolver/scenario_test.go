@@ -293,7 +293,7 @@ func answerOf(t *testing.T, a *txtar.Archive) string {
 func whyOf(t *testing.T, a *txtar.Archive, p resolver.Problem) string {
 	t.Helper()
 	var b strings.Builder
-	for _, name := range strings.Fields(string(section(a, "why"))) {
+	for name := range strings.FieldsSeq(string(section(a, "why"))) {
 		why, err := resolver.WhyVersion(t.Context(), p, name)
 		if err != nil {
 			t.Fatal(err)

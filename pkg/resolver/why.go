@@ -135,12 +135,15 @@ func forced(ctx context.Context, p Problem, subscription, bundle string) ([]Reas
 		}
 		f := newFormula(w, g, a.solverLimits())
 		sat, err := f.s.Solve()
-		if err != nil || sat {
+		if sat {
 			break
+		}
+		if err != nil {
+			return nil, failure.New(failure.Waiting, "the search for the reason took too long")
 		}
 		core, err := f.s.Core()
 		if err != nil {
-			break
+			return nil, failure.New(failure.Waiting, "the search for the reason took too long")
 		}
 		return f.obstacles(core), nil
 	}

@@ -19,7 +19,8 @@ type world struct {
 	wants     []*want  // those with something installed first, then by name
 	entries   map[entryKey]*entry
 	providers map[string][]*entry // by requirement and the catalog that asks
-	apis      map[registry.GVK][]*offer
+	apis      map[uint64][]*offer
+	walk      int // number of the last walk by reach
 }
 
 // catalog is a Catalog with its offers by package name.
@@ -51,6 +52,7 @@ type entry struct {
 	blocks    bool    // a failed upgrade was to replace it
 	needs     []*need // nil until the entry is reached
 	reached   bool
+	walk      int // the last one that came by
 }
 
 // facts reads the properties of the bundle once.
@@ -97,8 +99,13 @@ func newWorld(p Problem) (*world, error) {
 	if err := validate(p); err != nil {
 		return nil, err
 	}
-	w := &world{namespace: p.Namespace, cluster: p.Cluster, limits: p.Limits.withDefaults(),
-		entries: map[entryKey]*entry{}, providers: map[string][]*entry{}, apis: map[registry.GVK][]*offer{}}
+	w := &world{
+		namespace: p.Namespace,
+		cluster:   p.Cluster,
+		limits:    p.Limits.withDefaults(),
+		entries:   map[entryKey]*entry{},
+		providers: map[string][]*entry{},
+	}
 	for i := range p.Catalogs {
 		w.catalogs = append(w.catalogs, newCatalog(p.Catalogs[i]))
 	}
@@ -188,15 +195,6 @@ func (w *world) installedNamed(name string) *entry {
 		return nil
 	}
 	return w.installed[i]
-}
-
-func (w *world) catalog(ref CatalogRef) *catalog {
-	for _, c := range w.catalogs {
-		if c.Ref == ref {
-			return c
-		}
-	}
-	return nil
 }
 
 // entry returns the one entry of an offered bundle, whatever the channel; nil

@@ -32,6 +32,7 @@ type Facts struct {
 
 	properties []registry.Property
 	versions   []semver.Version // its version wherever it states one
+	names      []string
 }
 
 // Identity is the value of an olm.package property.
@@ -47,6 +48,7 @@ func Read(b *registry.Bundle) *Facts {
 	for _, p := range b.Properties {
 		f.read(p)
 	}
+	f.addNames()
 	f.addVersion(b.Version)
 	for _, id := range f.Packages {
 		f.addVersion(id.Version)
@@ -97,39 +99,65 @@ func (f *Facts) require(p registry.Property) {
 	}
 }
 
-// PackageNames returns the packages that the bundle claims to be, sorted.
-func (f *Facts) PackageNames() []string {
-	names := make([]string, 0, len(f.Packages)+1)
+// PackageNames returns the packages that the bundle claims to be, sorted. The
+// result must not be changed.
+func (f *Facts) PackageNames() []string { return f.names }
+
+func (f *Facts) addNames() {
 	for _, id := range f.Packages {
-		names = append(names, id.Name)
+		f.names = append(f.names, id.Name)
 	}
-	if len(names) == 0 && f.Package != "" {
-		names = append(names, f.Package)
+	if len(f.names) == 0 && f.Package != "" {
+		f.names = []string{f.Package}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.Sort(f.names)
+	f.names = slices.Compact(f.names)
 }
 
-// Provides reports whether a bundle provides an API, without reading the rest
-// of its properties.
-func Provides(b *registry.Bundle, api registry.GVK) bool {
+// APIKeys calls yield with a number for each API that a bundle provides, equal
+// for equal APIs, without keeping or reading anything else.
+func APIKeys(b *registry.Bundle, yield func(key uint64)) {
 	for i := range b.Properties {
 		p := &b.Properties[i]
-		if p.Type != registry.PropertyGVK || !bytes.Contains(p.Value, []byte(api.Kind)) {
+		if p.Type != registry.PropertyGVK {
 			continue
 		}
-		if got, err := readGVK(p.Value); err == nil && got == api {
-			return true
+		if parts, ok := plainParts(p.Value, gvkKeys); ok {
+			yield(keyOf(parts))
+		} else if api, err := readGVK(p.Value); err == nil {
+			yield(APIKey(api))
 		}
 	}
-	return false
 }
+
+// APIKey returns the number that APIKeys yields for an API. Different APIs
+// rarely have the same one.
+func APIKey(api registry.GVK) uint64 {
+	return keyOf([3][]byte{[]byte(api.Group), []byte(api.Kind), []byte(api.Version)})
+}
+
+func keyOf(parts [3][]byte) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for _, part := range parts {
+		for _, c := range part {
+			h = (h ^ uint64(c)) * prime
+		}
+		h *= prime
+	}
+	return h
+}
+
+var (
+	gvkKeys      = []string{"group", "kind", "version"}
+	identityKeys = []string{"packageName", "version"}
+)
 
 // readGVK reads the value of an olm.gvk property. Stores keep values compact
 // with sorted keys, so nearly all are read without a JSON parser.
 func readGVK(raw []byte) (registry.GVK, error) {
-	if v, ok := plainStrings(raw, "group", "kind", "version"); ok {
-		return registry.GVK{Group: v[0], Kind: v[1], Version: v[2]}, nil
+	if v, ok := plainParts(raw, gvkKeys); ok {
+		return registry.GVK{Group: string(v[0]), Kind: string(v[1]), Version: string(v[2])}, nil
 	}
 	var api registry.GVK
 	err := json.Unmarshal(raw, &api)
@@ -137,18 +165,18 @@ func readGVK(raw []byte) (registry.GVK, error) {
 }
 
 func readIdentity(raw []byte) (Identity, error) {
-	if v, ok := plainStrings(raw, "packageName", "version"); ok {
-		return Identity{v[0], v[1]}, nil
+	if v, ok := plainParts(raw, identityKeys); ok {
+		return Identity{string(v[0]), string(v[1])}, nil
 	}
 	var id Identity
 	err := json.Unmarshal(raw, &id)
 	return id, err
 }
 
-// plainStrings reads a compact object that has exactly these keys in this
-// order, with strings as values that contain nothing escaped.
-func plainStrings(raw []byte, keys ...string) ([3]string, bool) {
-	var values [3]string
+// plainParts reads a compact object that has exactly these keys in this order,
+// with strings as values that contain nothing escaped.
+func plainParts(raw []byte, keys []string) ([3][]byte, bool) {
+	var values [3][]byte
 	if bytes.IndexByte(raw, '\\') >= 0 {
 		return values, false
 	}
@@ -167,7 +195,7 @@ func plainStrings(raw []byte, keys ...string) ([3]string, bool) {
 		if end < 0 {
 			return values, false
 		}
-		values[i], rest = string(rest[:end]), rest[end+1:]
+		values[i], rest = rest[:end], rest[end+1:]
 	}
 	return values, len(rest) == 1 && rest[0] == '}'
 }

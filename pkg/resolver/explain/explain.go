@@ -98,11 +98,11 @@ func Presence(p resolver.Presence) string {
 
 // chain says who needs it, and who needs that.
 func chain(names []string) string {
-	text := names[0] + " needs it"
+	steps := []string{names[0] + " needs it"}
 	for i, name := range names[1:] {
-		text += fmt.Sprintf(", and %s needs %s", name, names[i])
+		steps = append(steps, fmt.Sprintf("%s needs %s", name, names[i]))
 	}
-	return text
+	return strings.Join(steps, ", and ")
 }
 
 // Preview renders what changes would do.

@@ -35,7 +35,7 @@ func (e *giniEngine) solve(assume []Lit) (bool, error) {
 	for _, l := range assume {
 		e.gini.Assume(toGini(l))
 	}
-	result := 0
+	var result int
 	if e.limits.Remaining == nil {
 		result = e.gini.Solve()
 	} else {
