@@ -31,6 +31,7 @@ const (
 	yamlFile            // a file-based catalog in one file
 	fbcDirectory        // a file-based catalog
 	bundleTree          // a bundle, or a directory of them
+	legacyTree          // package manifests
 	remoteAddress       // a server
 )
 
@@ -47,6 +48,8 @@ func placeOf(arg string) (place, error) {
 		return nowhere, err
 	case info.IsDir() && bundle.Has(os.DirFS(arg)):
 		return bundleTree, nil
+	case info.IsDir() && bundle.IsPackageManifests(os.DirFS(arg)):
+		return legacyTree, nil
 	case info.IsDir():
 		return fbcDirectory, nil
 	}
@@ -94,6 +97,8 @@ func sourceOf(arg string, o sourceOptions, reported func(registry.Problem)) (reg
 			return nil, failure.New(failure.Invalid, "unknown graph mode %q", o.graph).WithHint("use --graph replaces or --graph semver")
 		}
 		return bundle.Dir(arg, bundle.Options{Mode: mode, Report: reported}), nil
+	case legacyTree:
+		return bundle.PackageManifests(arg, bundle.Options{Report: reported}), nil
 	case nowhere, catalogFile, remoteAddress:
 	}
 	return nil, nil //nolint:nilnil // those are stores
@@ -126,7 +131,7 @@ func openStore(ctx context.Context, arg string, o sourceOptions, reported func(r
 			return stored{}, failure.New(failure.Invalid, "%q is no address: %v", arg, err)
 		}
 		return stored{rpc.NewClient(conn), func() { _ = conn.Close() }}, nil
-	case nowhere, yamlFile, fbcDirectory, bundleTree:
+	case nowhere, yamlFile, fbcDirectory, bundleTree, legacyTree:
 	}
 	src, err := sourceOf(arg, o, reported)
 	if err != nil {

@@ -27,7 +27,7 @@ func (s *server) watch(ctx context.Context, one served) error {
 		return err
 	}
 	defer watcher.Close() //nolint:errcheck // nothing can be done
-	isDir := at == fbcDirectory || at == bundleTree
+	isDir := at == fbcDirectory || at == bundleTree || at == legacyTree
 	if err := observe(watcher, one.arg, isDir); err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func Is(fsys fs.FS, dir string) bool {
 // unless reading fails.
 func Parse(fsys fs.FS, name string) (*Parsed, error) {
 	r := reader{fsys: fsys, name: name}
-	m, err := r.manifests()
+	m, err := r.manifests(manifestsDir)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +86,9 @@ type manifests struct {
 }
 
 // manifests reads the first document of every file.
-func (r *reader) manifests() (manifests, error) {
+func (r *reader) manifests(dir string) (manifests, error) {
 	var m manifests
-	entries, err := fs.ReadDir(r.fsys, manifestsDir)
+	entries, err := fs.ReadDir(r.fsys, dir)
 	if err != nil {
 		return m, fmt.Errorf("read bundle %s: %w", r.name, err)
 	}
@@ -96,7 +96,7 @@ func (r *reader) manifests() (manifests, error) {
 		if entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		file := path.Join(manifestsDir, entry.Name())
+		file := path.Join(dir, entry.Name())
 		text, err := fs.ReadFile(r.fsys, file)
 		if err != nil {
 			return m, fmt.Errorf("read bundle %s: %w", r.name, err)
@@ -110,9 +110,9 @@ func (r *reader) manifests() (manifests, error) {
 	}
 	switch {
 	case len(m.content.Objects) == 0:
-		r.problem(manifestsDir, "put the ClusterServiceVersion and its objects there", "no bundle objects found")
+		r.problem(dir, "put the ClusterServiceVersion and its objects there", "no bundle objects found")
 	case m.content.CSV == nil:
-		r.problem(manifestsDir, "add a ClusterServiceVersion", "no csv in bundle")
+		r.problem(dir, "add a ClusterServiceVersion", "no csv in bundle")
 	}
 	return m, nil
 }

@@ -24,7 +24,7 @@ type member struct {
 	registry.Entry
 
 	version        version
-	channels       []string
+	channels       []string // that it lists
 	defaultChannel string
 	where          string
 	presentation   *presentation
@@ -120,13 +120,18 @@ func (g *gathered) assemble(mode Mode) (registry.Item, []registry.Problem) {
 	}
 	p.DefaultChannel = g.defaultChannel(p)
 	g.present(&p)
+	return g.item(p, placed), g.leftOut(p, placed)
+}
+
+// item returns the package, without the bundles that have no place in it.
+func (g *gathered) item(p registry.Package, placed map[string]bool) registry.Item {
 	item := registry.Item{Package: &p}
 	for _, m := range g.sorted("") {
 		if !placed[m.Name] {
 			item.Dropped = append(item.Dropped, m.Name)
 		}
 	}
-	return item, g.leftOut(p, placed)
+	return item
 }
 
 // byVersion links every version to the next lower one.
@@ -146,14 +151,17 @@ func (g *gathered) byVersion(channel string) []registry.Entry {
 
 // byEdges follows what the bundles replace, from the highest version down, into
 // bundles that do not list the channel too. What they skip is an entry as well.
-func (g *gathered) byEdges(channel string) []registry.Entry {
+func (g *gathered) byEdges(channel string) []registry.Entry { return g.below(g.sorted(channel)[0]) }
+
+// below returns the entries of a channel with that head.
+func (g *gathered) below(head *member) []registry.Entry {
 	var entries []registry.Entry
 	seen := map[string]bool{}
 	add := func(m *member) {
 		seen[m.Name] = true
 		entries = append(entries, m.Entry)
 	}
-	for m := g.sorted(channel)[0]; m != nil && !seen[m.Name]; m = g.members[m.Replaces] {
+	for m := head; m != nil && !seen[m.Name]; m = g.members[m.Replaces] {
 		add(m)
 	}
 	for _, e := range slices.Clone(entries) {

@@ -127,6 +127,9 @@ func (c *collection) take(r result, err error) (registry.Item, error) {
 	if err != nil {
 		return registry.Item{}, err
 	}
+	if r.parsed == nil {
+		return registry.Item{}, nil
+	}
 	if problem := c.gather(r.parsed); problem != nil {
 		c.problems = append(c.problems, *problem)
 		return registry.Item{}, nil
