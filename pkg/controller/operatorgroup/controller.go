@@ -121,7 +121,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, before, group *operatorsv1
 	}
 	now := metav1.NewTime(r.clock.Now())
 	group.Status.LastUpdated = &now
-	return client.IgnoreNotFound(r.client.Status().Patch(ctx, group.DeepCopy(), client.MergeFrom(before)))
+	return client.IgnoreNotFound(r.client.Status().Patch(ctx, group, client.MergeFrom(before)))
 }
 
 // neighboursOf returns the other groups in the namespace of obj.
