@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,7 +13,6 @@ import (
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -43,6 +43,7 @@ type demo struct {
 	children   []*child
 	operator   *child // stands in for the operator's container on simulated nodes
 	before     identity
+	keepLogs   bool
 }
 
 // identity is what must outlive an upgrade.
@@ -73,7 +74,7 @@ func (d *demo) close() error {
 	for _, c := range slices.Backward(d.children) {
 		c.stop()
 	}
-	if d.dir == "" {
+	if d.dir == "" || d.keepLogs {
 		return nil
 	}
 	return os.RemoveAll(d.dir)
@@ -217,7 +218,7 @@ func (d *demo) createDatabase(ctx context.Context) error {
 			last = line
 			d.line.say("%s: %s", database, line)
 		}
-		return ready == 3 && phase == "Ready", nil
+		return ready == 3 && phase == "Running", nil
 	})
 	if err != nil {
 		return err
@@ -278,10 +279,6 @@ func (d *demo) identity(ctx context.Context) (identity, error) {
 	if err := d.client.Get(ctx, key, &set); err != nil {
 		return identity{}, err
 	}
-	var pods corev1.PodList
-	if err := d.client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
-		return identity{}, err
-	}
 	return identity{database: db.GetUID(), statefulSet: set.UID, ready: int64(set.Status.ReadyReplicas)}, nil
 }
 
@@ -298,10 +295,16 @@ func (d *demo) summary(ctx context.Context) error {
 
 // await asks until done says so, and gives up after patience.
 func (d *demo) await(ctx context.Context, what string, done wait.ConditionWithContextFunc) error {
-	if err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true, done); err != nil {
-		return fmt.Errorf("waited for %s: %w (logs are in %s)", what, err, d.dir)
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true, func(context.Context) (ok bool, _ error) {
+		ok, last = done(ctx)
+		return ok, nil
+	})
+	if err == nil {
+		return nil
 	}
-	return nil
+	d.keepLogs = true
+	return errors.Join(fmt.Errorf("waited %s for %s; the logs are in %s", patience, what, d.dir), last)
 }
 
 func freeAddress(ctx context.Context) (string, error) {

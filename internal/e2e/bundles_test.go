@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -268,13 +269,33 @@ func strimziCatalog(t testing.TB, tree string) string {
 		t.Fatal(err)
 	}
 	for _, v := range versions {
-		out, err := testkit.Run(t.Context(), "catalog", "render", "-o", "yaml", filepath.Join(tree, "strimzi-kafka-operator", v))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, v+".yaml"), []byte(out), 0o600); err != nil {
+		blob := inlineBundle(t, "strimzi-kafka-operator", "strimzi-cluster-operator.v"+v, v, filepath.Join(tree, "strimzi-kafka-operator", v))
+		if err := os.WriteFile(filepath.Join(dir, v+".json"), blob, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
+}
+
+// inlineBundle is an olm.bundle blob that holds the manifests of a bundle folder.
+func inlineBundle(t testing.TB, pkg, name, version, dir string) []byte {
+	t.Helper()
+	type object = map[string]any
+	properties := []object{{"type": "olm.package", "value": object{"packageName": pkg, "version": version}}}
+	files, err := filepath.Glob(filepath.Join(dir, "manifests", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no manifests in %s: %v", dir, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		properties = append(properties, object{"type": "olm.bundle.object", "value": object{"data": text}})
+	}
+	blob, err := json.Marshal(object{"schema": "olm.bundle", "package": pkg, "name": name, "properties": properties})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blob
 }
