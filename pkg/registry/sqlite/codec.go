@@ -25,6 +25,10 @@ const (
 	bothContent     contentKind = 3 // a template and the metadata
 )
 
+// window is how far back compression looks. Each encoder keeps that much as long
+// as the process lives; few bundles are larger.
+const window = 1 << 20
+
 // maxBlob bounds what a damaged file can make us allocate.
 const maxBlob = 256 << 20
 
@@ -32,7 +36,7 @@ var errDamaged = errors.New("the row is damaged")
 
 var encoder = sync.OnceValue(func() *zstd.Encoder {
 	// The same input must give the same file, so one goroutine per block.
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) //nolint:forbidigo // only broken constants fail
 	}
