@@ -67,7 +67,8 @@ type Options struct {
 
 // Reconciler executes InstallPlans.
 type Reconciler struct {
-	o Options
+	o       Options
+	settled settled
 }
 
 // New returns a Reconciler.
@@ -134,6 +135,9 @@ func (r *Reconciler) plansOfNamespace(ctx context.Context, obj client.Object) []
 }
 
 func (r *Reconciler) plansOfCRD(ctx context.Context, obj client.Object) []reconcile.Request {
+	if crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition); ok && !isEstablished(crd) {
+		return nil
+	}
 	return r.unfinished(ctx, client.MatchingFields{crdIndex: obj.GetName()})
 }
 
@@ -178,6 +182,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, plan *v1alpha1.InstallPlan) 
 	_, err := step.Run(ctx, s,
 		step.Step[scope]{Name: "check group", Run: r.checkGroup},
 		step.Step[scope]{Name: "approve", Run: r.approve},
+		step.Step[scope]{Name: "await", Run: r.await},
 		step.Step[scope]{Name: "load", Run: r.load},
 		step.Step[scope]{Name: "preflight", Run: r.preflight},
 		step.Step[scope]{Name: "execute", Run: r.execute},

@@ -7,8 +7,11 @@ import (
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/install"
 	"chandler.dev/olm/pkg/install/preflight"
@@ -18,7 +21,12 @@ import (
 // observeCRD looks at a CustomResourceDefinition, checks what changing it
 // would do to existing objects, and says whether it has to be written.
 func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
-	desired, err := render.CRD(s.items[i].manifest)
+	it := &s.items[i]
+	it.digest = digestOf(it.manifest.JSON)
+	if settled, err := r.observeSettled(ctx, s, i); settled || err != nil {
+		return err
+	}
+	desired, err := render.CRD(it.manifest)
 	if err != nil {
 		refusal, err := asFailure(err)
 		s.refuse(i, refusal)
@@ -33,18 +41,49 @@ func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
 		return err
 	}
 	if live == nil {
-		s.record(i, install.Absent, desired.CreationTimestamp)
+		s.record(i, install.Absent, metav1.Time{})
 		return nil
 	}
-	by := s.bringer(s.items[i])
-	change := render.ChangeCRD(live, desired, by, anyOperator)
-	refusal, err := r.checkChange(ctx, s, live, desired, by)
+	by := s.bringer(*it)
+	it.version, it.needsSpec = live.ResourceVersion, render.NeedsSpec(live, desired, by)
+	refusal, err := r.checkChange(ctx, s, i, live, desired)
 	if refusal != nil || err != nil {
 		s.refuse(i, refusal)
 		return err
 	}
-	s.record(i, stateOf(live, change), live.CreationTimestamp)
+	state := install.Different
+	if !it.needsSpec {
+		r.settled.put(&live.ObjectMeta, it.digest)
+		state = stateOf(live, render.RecordCRD(&live.ObjectMeta, &desired.ObjectMeta, by))
+	}
+	s.record(i, state, live.CreationTimestamp)
 	return nil
+}
+
+// observeSettled looks at a CustomResourceDefinition of which is known that
+// its spec needs no change. That spares reading its schemas, here and in the
+// API server, for every plan and every pass.
+func (r *Reconciler) observeSettled(ctx context.Context, s *scope, i int) (bool, error) {
+	it := &s.items[i]
+	if !r.settled.knows(it.manifest.Name, it.digest) {
+		return false, nil
+	}
+	key := client.ObjectKey{Name: it.manifest.Name}
+	live, err := r.o.Cluster.GetMetadata(ctx, it.manifest.GroupVersionKind(), key)
+	if err != nil || live == nil || !r.settled.has(&live.ObjectMeta, it.digest) {
+		return false, err
+	}
+	head, err := render.HeadOf(it.manifest)
+	if err != nil {
+		return false, err
+	}
+	change := render.RecordCRD(&live.ObjectMeta, &head.Metadata, s.bringer(*it))
+	cached := &apiextensionsv1.CustomResourceDefinition{}
+	if err := r.o.Client.Get(ctx, key, cached, client.UnsafeDisableDeepCopy); client.IgnoreNotFound(err) != nil {
+		return false, err
+	}
+	s.record(i, stateOf(cached, change), live.CreationTimestamp)
+	return true, nil
 }
 
 func (s *scope) refuse(i int, refusal *failure.Error) {
@@ -54,14 +93,13 @@ func (s *scope) refuse(i int, refusal *failure.Error) {
 	}
 }
 
-func anyOperator(string) bool { return true }
-
 // checkChange refuses changes that lose data or break somebody.
-func (r *Reconciler) checkChange(ctx context.Context, s *scope, live, desired *apiextensionsv1.CustomResourceDefinition, by render.Bringer) (*failure.Error, error) {
+func (r *Reconciler) checkChange(ctx context.Context, s *scope, i int, live, desired *apiextensionsv1.CustomResourceDefinition) (*failure.Error, error) {
+	by := s.bringer(s.items[i])
 	if render.KeepsNewer(live, by) {
 		return preflight.NewerCRD(live, desired, live.Annotations[render.AnnotationBroughtBy]), nil
 	}
-	if !render.ChangeCRD(live, desired, by, anyOperator).Spec {
+	if !s.items[i].needsSpec {
 		return nil, nil
 	}
 	if refusal := preflight.ChangedCRD(live, desired); refusal != nil {
@@ -118,61 +156,125 @@ func isEstablished(crd *apiextensionsv1.CustomResourceDefinition) bool {
 // an OperatorGroup's ServiceAccount needs none for it. It looks again under
 // the lock, because another plan may just have brought the same.
 func (r *Reconciler) applyCRD(ctx context.Context, s *scope, i int) error {
-	desired, err := render.CRD(s.items[i].manifest)
+	it := &s.items[i]
+	defer r.o.Cluster.LockCRD(it.manifest.Name)()
+	if settled, err := r.observeSettled(ctx, s, i); err != nil {
+		return err
+	} else if settled {
+		return r.recordCRD(ctx, s, i)
+	}
+	desired, err := render.CRD(it.manifest)
 	if err != nil {
 		return err
 	}
-	defer r.o.Cluster.LockCRD(desired.Name)()
 	live, err := r.o.Cluster.CRD(ctx, desired.Name)
 	if err != nil {
 		return err
 	}
-	by := s.bringer(s.items[i])
-	if refusal, err := r.recheck(ctx, s, live, desired, by); err != nil || refusal != nil {
-		s.refuse(i, refusal)
-		return err
+	by := s.bringer(*it)
+	if live == nil {
+		return r.createCRD(ctx, s, i, render.ReplaceCRD(nil, desired, by, anyOperator))
 	}
-	var unknown error
+	if live.ResourceVersion != it.version {
+		it.needsSpec = render.NeedsSpec(live, desired, by)
+		if refusal, err := r.checkChange(ctx, s, i, live, desired); err != nil || refusal != nil {
+			s.refuse(i, refusal)
+			return err
+		}
+	}
+	if !it.needsSpec {
+		r.settled.put(&live.ObjectMeta, it.digest)
+		return r.recordCRD(ctx, s, i)
+	}
 	if live, err = r.migrate(ctx, live, desired, by); err != nil {
 		return err
 	}
-	change := render.ChangeCRD(live, desired, by, func(name string) bool {
+	return r.replaceCRD(ctx, s, i, live, desired)
+}
+
+func anyOperator(string) bool { return true }
+
+func (r *Reconciler) createCRD(ctx context.Context, s *scope, i int, crd *apiextensionsv1.CustomResourceDefinition) error {
+	if err := r.o.Cluster.CreateCRD(ctx, crd); err != nil {
+		return err
+	}
+	r.wrote(s, i, crd)
+	return nil
+}
+
+func (r *Reconciler) replaceCRD(ctx context.Context, s *scope, i int, live, desired *apiextensionsv1.CustomResourceDefinition) error {
+	var unknown error
+	crd := render.ReplaceCRD(live, desired, s.bringer(s.items[i]), func(name string) bool {
 		alive, err := r.isAlive(ctx, name)
 		if err != nil {
 			unknown = err
 		}
 		return alive
 	})
-	result := change.Write
-	switch {
-	case unknown != nil:
+	if unknown != nil {
 		return unknown
-	case change.Spec && live == nil:
-		err = r.o.Cluster.CreateCRD(ctx, change.Write)
-	case change.Spec:
-		err = r.o.Cluster.UpdateCRD(ctx, change.Write)
-	case !change.IsNothing():
-		result = live
-		err = r.o.Cluster.AnnotateCRD(ctx, live.Name, change.Labels, change.Annotations)
-	default:
-		result = live
 	}
-	if err != nil {
+	if err := r.o.Cluster.UpdateCRD(ctx, crd); err != nil {
 		return err
 	}
-	state := install.Ready
-	if !isEstablished(result) {
-		state = install.Waiting
-	}
-	s.record(i, state, result.CreationTimestamp)
+	r.wrote(s, i, crd)
 	return nil
 }
 
-func (r *Reconciler) recheck(ctx context.Context, s *scope, live, desired *apiextensionsv1.CustomResourceDefinition, by render.Bringer) (*failure.Error, error) {
-	if live == nil {
-		return nil, nil
+// wrote notes the API server's reply to a write.
+func (r *Reconciler) wrote(s *scope, i int, crd *apiextensionsv1.CustomResourceDefinition) {
+	r.settled.put(&crd.ObjectMeta, s.items[i].digest)
+	state := install.Ready
+	if !isEstablished(crd) {
+		state = install.Waiting
 	}
-	return r.checkChange(ctx, s, live, desired, by)
+	s.record(i, state, crd.CreationTimestamp)
+}
+
+// recordCRD adds what a CustomResourceDefinition with the right spec lacks.
+func (r *Reconciler) recordCRD(ctx context.Context, s *scope, i int) error {
+	it := &s.items[i]
+	head, err := render.HeadOf(it.manifest)
+	if err != nil {
+		return err
+	}
+	live, err := r.o.Cluster.GetMetadata(ctx, it.manifest.GroupVersionKind(), client.ObjectKey{Name: it.manifest.Name})
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		return failure.New(failure.Waiting, "CustomResourceDefinition %q was just deleted", it.manifest.Name)
+	}
+	change := render.RecordCRD(&live.ObjectMeta, &head.Metadata, s.bringer(*it))
+	if !change.IsNothing() {
+		if err := r.o.Cluster.AnnotateCRD(ctx, live.Name, change.Labels, change.Annotations); err != nil {
+			return err
+		}
+	}
+	// Whether it is served is seen when the plan looks again.
+	s.seen.States[i] = install.Unknown
+	return nil
+}
+
+// await stops a plan early that can only go on when the API server serves more
+// of its CustomResourceDefinitions. That one of them is gone is found later.
+func (r *Reconciler) await(ctx context.Context, s *scope) (step.Outcome, error) {
+	for _, st := range s.plan.Status.Plan {
+		if st.Status != v1alpha1.StepStatusWaitingForAPI {
+			continue
+		}
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		err := r.o.Client.Get(ctx, client.ObjectKey{Name: st.Resource.Name}, crd, client.UnsafeDisableDeepCopy)
+		switch {
+		case apierrors.IsNotFound(err):
+			return step.Continue(), nil
+		case err != nil:
+			return step.Stop(), err
+		case !isEstablished(crd):
+			return step.Stop(), nil
+		}
+	}
+	return step.Continue(), nil
 }
 
 // isAlive tells whether a ClusterServiceVersion, named "<namespace>/<name>",

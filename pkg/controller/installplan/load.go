@@ -24,6 +24,11 @@ type item struct {
 	namespaced bool
 	desired    *unstructured.Unstructured // for all but CustomResourceDefinitions; placed when observed
 	live       *unstructured.Unstructured
+
+	// For CustomResourceDefinitions, as they were observed.
+	digest    string // of the manifest
+	version   string // resourceVersion
+	needsSpec bool
 }
 
 // operator is what a plan knows of a ClusterServiceVersion that it brings.

@@ -21,10 +21,7 @@ import (
 // exist. What will never work is a refusal; an API that may still come is an
 // error.
 func (r *Reconciler) preflight(ctx context.Context, s *scope) (step.Outcome, error) {
-	brought, err := broughtAPIs(s)
-	if err != nil {
-		return step.Stop(), err
-	}
+	brought := broughtAPIs(s)
 	var unserved error
 	for i := range s.items {
 		refusal, err := r.check(ctx, s, i, brought)
@@ -48,22 +45,21 @@ func (r *Reconciler) preflight(ctx context.Context, s *scope) (step.Outcome, err
 
 // broughtAPIs returns the kinds that the plan's own CustomResourceDefinitions
 // define, and whether they are namespaced.
-func broughtAPIs(s *scope) (map[schema.GroupVersionKind]bool, error) {
+func broughtAPIs(s *scope) map[schema.GroupVersionKind]bool {
 	brought := map[schema.GroupVersionKind]bool{}
 	for _, it := range s.items {
-		if it.manifest.Kind != render.KindCRD || it.manifest.Version != "v1" {
+		if it.manifest.Kind != render.KindCRD {
 			continue
 		}
-		crd, err := render.CRD(it.manifest)
+		head, err := render.HeadOf(it.manifest)
 		if err != nil {
 			continue // the check of the step says so
 		}
-		for _, v := range crd.Spec.Versions {
-			gvk := schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Spec.Names.Kind}
-			brought[gvk] = crd.Spec.Scope == "Namespaced"
+		for _, v := range head.Spec.Versions {
+			brought[schema.GroupVersionKind{Group: head.Spec.Group, Version: v.Name, Kind: head.Spec.Names.Kind}] = head.Spec.Scope == "Namespaced"
 		}
 	}
-	return brought, nil
+	return brought
 }
 
 func (r *Reconciler) check(ctx context.Context, s *scope, i int, brought map[schema.GroupVersionKind]bool) (*failure.Error, error) {

@@ -47,28 +47,54 @@ func CRD(m Manifest) (*apiextensionsv1.CustomResourceDefinition, error) {
 	return crd, nil
 }
 
-// CRDChange is what a plan does to a CustomResourceDefinition.
+// CRDHead is what a manifest says about a CustomResourceDefinition apart from
+// its schemas, which make up nearly all of it.
+type CRDHead struct {
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     struct {
+		Group string `json:"group"`
+		Scope string `json:"scope"`
+		Names struct {
+			Kind string `json:"kind"`
+		} `json:"names"`
+		Versions []struct {
+			Name string `json:"name"`
+		} `json:"versions"`
+	} `json:"spec"`
+}
+
+// HeadOf reads the manifest of a CustomResourceDefinition without its schemas.
+func HeadOf(m Manifest) (CRDHead, error) {
+	var head CRDHead
+	if err := json.Unmarshal(m.JSON, &head); err != nil {
+		return head, invalid(err, "CustomResourceDefinition %q is not valid: %s", m.Name, shorten(err))
+	}
+	return head, nil
+}
+
+// CRDChange is what a CustomResourceDefinition lacks besides its spec.
 type CRDChange struct {
-	// Spec says that the whole object Write has to be created or replaced.
-	// Otherwise only Labels and Annotations are missing; empty for nothing.
-	Spec                bool
-	Write               *apiextensionsv1.CustomResourceDefinition
 	Labels, Annotations map[string]string
 }
 
 // IsNothing reports whether the object is as it should be.
-func (c CRDChange) IsNothing() bool { return !c.Spec && len(c.Labels) == 0 && len(c.Annotations) == 0 }
+func (c CRDChange) IsNothing() bool { return len(c.Labels) == 0 && len(c.Annotations) == 0 }
 
-// ChangeCRD says what turns live, nil if there is none, into what the bundle
-// by asks for. A spec that a newer version of the same package brought is
-// never taken back: operators of several versions, in several namespaces,
-// share it. alive tells which operator, as "<namespace>/<name>", still exists;
-// records of others are dropped when the spec is replaced.
-func ChangeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Bringer, alive func(string) bool) CRDChange {
-	labels := map[string]string{LabelManaged: "true"}
-	maps.Copy(labels, desired.Labels)
-	labels[LabelManaged] = "true"
-	annotations := map[string]string{}
+// RecordCRD says which labels and annotations a CustomResourceDefinition
+// lacks, whose spec is as the bundle by wants it or came from a newer version.
+func RecordCRD(live, desired *metav1.ObjectMeta, by Bringer) CRDChange {
+	labels, annotations := records(desired, by, func(string) bool { return true })
+	if isOlder(annotations[AnnotationBroughtBy], live.Annotations[AnnotationBroughtBy]) {
+		delete(annotations, AnnotationBroughtBy)
+	}
+	return CRDChange{Labels: missing(live.Labels, labels), Annotations: missing(live.Annotations, annotations)}
+}
+
+// records returns the labels and annotations of a CustomResourceDefinition
+// that by brings. Operators that are not alive are not recorded.
+func records(desired *metav1.ObjectMeta, by Bringer, alive func(string) bool) (labels, annotations map[string]string) {
+	labels = union(desired.Labels, map[string]string{LabelManaged: "true"})
+	annotations = map[string]string{}
 	for k, v := range desired.Annotations {
 		if !strings.HasPrefix(k, AlongsidePrefix) || alive(v) {
 			annotations[k] = v
@@ -78,20 +104,28 @@ func ChangeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Bring
 	if by.Package != "" && by.Version != "" {
 		annotations[AnnotationBroughtBy] = by.Package + " " + by.Version
 	}
+	return labels, annotations
+}
+
+// NeedsSpec reports whether the spec of live has to be replaced by that of
+// desired. A spec that a newer version of the same package brought is never
+// taken back: operators of several versions, in several namespaces, share it.
+func NeedsSpec(live, desired *apiextensionsv1.CustomResourceDefinition, by Bringer) bool {
+	return live == nil || !KeepsNewer(live, by) && !sameSpec(live, desired, by)
+}
+
+// ReplaceCRD returns what is to be written if NeedsSpec: live, nil if there is
+// none, with the spec of desired. alive tells which operator, as
+// "<namespace>/<name>", still exists; records of others are dropped.
+func ReplaceCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Bringer, alive func(string) bool) *apiextensionsv1.CustomResourceDefinition {
+	labels, annotations := records(&desired.ObjectMeta, by, alive)
 	if live == nil {
 		out := desired.DeepCopy()
 		out.Labels, out.Annotations = labels, annotations
 		if by.Converts {
 			out.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter}
 		}
-		return CRDChange{Spec: true, Write: out}
-	}
-	older := isOlder(annotations[AnnotationBroughtBy], live.Annotations[AnnotationBroughtBy])
-	if older {
-		delete(annotations, AnnotationBroughtBy)
-	}
-	if older || sameSpec(live, desired, by) {
-		return CRDChange{Labels: missing(live.Labels, labels), Annotations: missing(live.Annotations, annotations)}
+		return out
 	}
 	out := live.DeepCopy()
 	conversionSpec := out.Spec.Conversion
@@ -106,7 +140,7 @@ func ChangeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Bring
 	}
 	out.Labels = union(out.Labels, labels)
 	out.Annotations = union(out.Annotations, annotations)
-	return CRDChange{Spec: true, Write: out}
+	return out
 }
 
 // BridgeCRD returns what live has to become before versions that desired no
@@ -132,8 +166,7 @@ func BridgeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, lost []s
 	return out
 }
 
-// KeepsNewer reports whether ChangeCRD leaves the spec of live alone because a
-// newer version of the same package brought it.
+// KeepsNewer reports whether the spec of live stays because a newer version of the same package brought it.
 func KeepsNewer(live *apiextensionsv1.CustomResourceDefinition, by Bringer) bool {
 	return live != nil && by.Package != "" && isOlder(by.Package+" "+by.Version, live.Annotations[AnnotationBroughtBy])
 }
