@@ -16,8 +16,11 @@ func Eventually(t testing.TB, timeout time.Duration, check func(context.Context)
 	t.Helper()
 	last := fmt.Errorf("never asked")
 	err := wait.PollUntilContextTimeout(t.Context(), 25*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
+		err := check(ctx)
+		if err == nil || ctx.Err() == nil {
+			last = err // what a check says after its time is about the time
+		}
+		return err == nil, nil
 	})
 	if err != nil {
 		t.Fatalf("after %s still: %v", timeout, last)
