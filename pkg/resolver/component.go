@@ -27,7 +27,7 @@ func (w *world) partition(wants []*want, fixed []*entry) []*group {
 		roots := s.roots()
 		tooMany[s] = !w.reach(roots, p.entry)
 		for _, e := range roots {
-			p.wants[s].join(p.entries[e])
+			p.wants[s].join(nodeOf(p.entries, e))
 		}
 	}
 	w.reach(fixed, p.entry)
@@ -96,7 +96,7 @@ func (w *world) collect(p *parts, wants []*want, fixed []*entry, tooMany map[*wa
 		g.tooMany = g.tooMany || tooMany[s]
 	}
 	for _, e := range fixed {
-		if g := byRoot[p.entries[e].root()]; g != nil {
+		if g := byRoot[nodeOf(p.entries, e).root()]; g != nil {
 			g.fixed = append(g.fixed, e)
 		}
 	}

@@ -223,26 +223,40 @@ func (a *answers) remedies(f fact) []Cure {
 			Changes: []Change{{Release: &f.api}},
 		}}
 	case factFixed:
-		e := f.entries[0]
-		if slices.ContainsFunc(a.wants, func(s *want) bool { return s.current == e }) {
-			return nil
-		}
-		var list []Cure
-		if e.blocks {
-			list = append(list, Cure{
-				Text:    "set upgradeStrategy TechPreviewUnsafeFailForward on the operator group",
-				Changes: []Change{{FailForward: true}},
-			})
-		}
-		return append(list, Cure{
-			Text:    fmt.Sprintf("delete clusterserviceversion %s", e.bundle.Name),
-			Changes: []Change{{Uninstall: e.bundle.Name}},
-		})
+		return a.dislodge(f.entries[0])
 	case factNeed:
 		return missing(f)
 	default:
 		return nil
 	}
+}
+
+// dislodge proposes how an installed bundle that nobody owns can give way.
+func (a *answers) dislodge(e *entry) []Cure {
+	if slices.ContainsFunc(a.wants, func(s *want) bool { return s.current == e }) {
+		return nil
+	}
+	var list []Cure
+	if e.blocks {
+		list = append(list, Cure{
+			Text:    "set upgradeStrategy TechPreviewUnsafeFailForward on the operator group",
+			Changes: []Change{{FailForward: true}},
+		})
+	}
+	for _, pkg := range e.facts().PackageNames() {
+		for _, c := range a.catalogs {
+			if _, ok := c.offers[pkg]; ok {
+				list = append(list, Cure{
+					Text:    fmt.Sprintf("subscribe to package %s in catalog %s, so that %s is upgraded", pkg, c.Ref, e.bundle.Name),
+					Changes: []Change{{Subscribe: &Subscription{Name: pkg, Package: pkg, Catalog: c.Ref}}},
+				})
+			}
+		}
+	}
+	return append(list, Cure{
+		Text:    fmt.Sprintf("delete clusterserviceversion %s", e.bundle.Name),
+		Changes: []Change{{Uninstall: e.bundle.Name}},
+	})
 }
 
 // missing proposes to offer what a requirement asks for, if nobody does.

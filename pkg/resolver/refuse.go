@@ -140,7 +140,7 @@ func refuseRange(s *want, err error) *Reason {
 	return &Reason{
 		Subscription: s.Name,
 		Text:         fmt.Sprintf("version range %q of subscription %s cannot be read: %s", s.VersionRange, s.Name, err),
-		Cure:         `write comparisons such as ">=1.2.0 <2.0.0" or "1.2.3"`,
+		Details:      []string{`a range is comparisons such as ">=1.2.0 <2.0.0", or one version such as "1.2.3"`},
 	}
 }
 

@@ -94,12 +94,12 @@ func (w *world) standing(wants []*want) []*entry {
 func (a *answers) solve(wants []*want, fixed []*entry) error {
 	for _, g := range a.partition(wants, fixed) {
 		if g.tooMany {
-			a.answers = append(a.answers, a.exhausted(g.wants, fmt.Sprintf("they lead to more than %d bundles", a.limits.Entries)))
+			a.answers = append(a.answers, a.exhausted(g.wants, fmt.Sprintf("more than %d bundles would have to be considered", a.limits.Entries)))
 			continue
 		}
 		blamed, err := a.solveGroup(g)
 		if errors.Is(err, solver.ErrExhausted) {
-			a.answers = append(a.answers, a.exhausted(g.wants, "the search took too long"))
+			a.answers = append(a.answers, a.exhausted(g.wants, "the search takes more steps or time than allowed"))
 			continue
 		}
 		if err != nil {

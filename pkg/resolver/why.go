@@ -108,6 +108,10 @@ func (s *want) outOfReach(head headOf) Reason {
 	default:
 		path := head.graph.Path(s.current.bundle.Name, s.current.bundle.Version)
 		r.Text = fmt.Sprintf("%s does not upgrade %s directly: the way is %s", head.name, s.current.bundle.Name, joinOr(path, "and then"))
+		if i := slices.IndexFunc(path, func(n string) bool { return !s.search.accepts(head.offer, n) }); i >= 0 {
+			r.Text += fmt.Sprintf(", and version range %q leaves out %s", s.VersionRange, path[i])
+			r.Cure = "widen or remove annotation chandler.dev/version-range"
+		}
 	}
 	return r
 }
