@@ -44,6 +44,10 @@ func newRootCommand() *cobra.Command {
 		newChannelsCommand(),
 		newBundlesCommand(),
 		newShowCommand(),
+		newGraphCommand(),
+		newProvidersCommand(),
+		newRenderCommand(),
+		newConvertCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure.New(failure.Invalid, "%v", err).WithHint("see `%s --help`", cmd.CommandPath())

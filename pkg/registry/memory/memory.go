@@ -167,3 +167,6 @@ func provides(b registry.Bundle, gvk registry.GVK) bool {
 		return json.Unmarshal(p.Value, &v) == nil && v == gvk
 	})
 }
+
+// AllBlobs returns the items of all extension schemas, sorted.
+func (s *Store) AllBlobs(context.Context) ([]registry.Blob, error) { return slices.Clone(s.blobs), nil }

@@ -164,6 +164,11 @@ func (s *Store) Blobs(ctx context.Context, schema, pkg string) ([]registry.Blob,
 		`SELECT schema, package, name, json FROM blob WHERE schema = ? AND package = ? ORDER BY name, number`, schema, pkg)
 }
 
+// AllBlobs returns the items of all extension schemas, sorted.
+func (s *Store) AllBlobs(ctx context.Context) ([]registry.Blob, error) {
+	return collect(ctx, s.db, scanBlob, `SELECT schema, package, name, json FROM blob ORDER BY schema, package, name, number`)
+}
+
 func scanBlob(rows *sql.Rows) (registry.Blob, error) {
 	var (
 		b   registry.Blob
@@ -210,7 +215,7 @@ func (s *Store) items(ctx context.Context, yield func(registry.Item, error) bool
 			return nil
 		}
 	}
-	blobs, err := collect(ctx, s.db, scanBlob, `SELECT schema, package, name, json FROM blob ORDER BY schema, package, name, number`)
+	blobs, err := s.AllBlobs(ctx)
 	for i := range blobs {
 		if !yield(registry.Item{Blob: &blobs[i]}, nil) {
 			return nil
