@@ -37,6 +37,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"chandler.dev/olm/internal/testkit"
+	"chandler.dev/olm/pkg/controller/copiedcsv"
 	"chandler.dev/olm/pkg/controller/csv"
 	"chandler.dev/olm/pkg/controller/csv/serving"
 	"chandler.dev/olm/pkg/controller/operatorcondition"
@@ -158,6 +159,13 @@ func startControllers(t testing.TB, cfg *rest.Config) {
 		t.Fatal(err)
 	}
 	if err := operatorcondition.New(conditions).SetupWithManager(mgr); err != nil {
+		t.Fatal(err)
+	}
+	copies, err := copiedcsv.OptionsFor(mgr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := copiedcsv.New(copies).SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
