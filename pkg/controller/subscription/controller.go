@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -83,8 +84,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	} else if err := r.resolve(ctx, s); err != nil {
 		return ctrl.Result{}, fmt.Errorf("resolve: %w", err)
 	}
-	err = errors.Join(s.errs...)
-	err = errors.Join(err, r.writeStatuses(ctx, s), r.startPlans(ctx, s))
+	err = errors.Join(errors.Join(s.errs...), r.writeStatuses(ctx, s), r.startPlans(ctx, s))
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: staleRetry}, nil // somebody was faster: look again
+	}
 	return ctrl.Result{RequeueAfter: s.retry}, err
 }
 
