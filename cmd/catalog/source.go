@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -18,9 +20,15 @@ import (
 	"chandler.dev/olm/pkg/registry/fbc"
 	"chandler.dev/olm/pkg/registry/rpc"
 	"chandler.dev/olm/pkg/registry/sqlite"
+	"chandler.dev/olm/pkg/registry/sqlite/legacy"
 )
 
-const sqliteMagic = "SQLite format 3\x00"
+// The start of a SQLite file: its magic, and where it says whose file it is.
+const (
+	sqliteMagic   = "SQLite format 3\x00"
+	sqliteHeader  = 100
+	applicationAt = 68
+)
 
 // place is what an argument names.
 type place int
@@ -28,6 +36,7 @@ type place int
 const (
 	nowhere       place = iota
 	catalogFile         // of pkg/registry/sqlite
+	legacyIndex         // SQLite of the tools before
 	yamlFile            // a file-based catalog in one file
 	fbcDirectory        // a file-based catalog
 	bundleTree          // a bundle, or a directory of them
@@ -58,8 +67,11 @@ func placeOf(arg string) (place, error) {
 		return nowhere, err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	head := make([]byte, len(sqliteMagic))
-	if _, err := io.ReadFull(f, head); err == nil && string(head) == sqliteMagic {
+	head := make([]byte, sqliteHeader)
+	if _, err := io.ReadFull(f, head); err == nil && bytes.HasPrefix(head, []byte(sqliteMagic)) {
+		if binary.BigEndian.Uint32(head[applicationAt:]) == 0 {
+			return legacyIndex, nil // it has no application
+		}
 		return catalogFile, nil
 	}
 	if ext := filepath.Ext(arg); ext == ".db" || ext == ".sqlite" {
@@ -99,6 +111,8 @@ func sourceOf(arg string, o sourceOptions, reported func(registry.Problem)) (reg
 		return bundle.Dir(arg, bundle.Options{Mode: mode, Report: reported}), nil
 	case legacyTree:
 		return bundle.PackageManifests(arg, bundle.Options{Report: reported}), nil
+	case legacyIndex:
+		return legacy.File(arg), nil
 	case nowhere, catalogFile, remoteAddress:
 	}
 	return nil, nil //nolint:nilnil // those are stores
@@ -131,7 +145,7 @@ func openStore(ctx context.Context, arg string, o sourceOptions, reported func(r
 			return stored{}, failure.New(failure.Invalid, "%q is no address: %v", arg, err)
 		}
 		return stored{rpc.NewClient(conn), func() { _ = conn.Close() }}, nil
-	case nowhere, yamlFile, fbcDirectory, bundleTree, legacyTree:
+	case nowhere, yamlFile, fbcDirectory, bundleTree, legacyTree, legacyIndex:
 	}
 	src, err := sourceOf(arg, o, reported)
 	if err != nil {
