@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -81,7 +82,11 @@ func packageFiles(fsys fs.FS) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 			isFile := err == nil && !entry.IsDir() && (strings.HasSuffix(name, "package.yaml") || strings.HasSuffix(name, "package.yml"))
-			if isFile && !yield(name, nil) {
+			if !isFile {
+				return err
+			}
+			names, err := namesPackage(fsys, name)
+			if err == nil && names && !yield(name, nil) {
 				return fs.SkipAll
 			}
 			return err
@@ -91,6 +96,15 @@ func packageFiles(fsys fs.FS) iter.Seq2[string, error] {
 		}
 	}
 }
+
+// namesPackage tells a package manifest from a file-based catalog that has the
+// same name: only the first says packageName at its top.
+func namesPackage(fsys fs.FS, name string) (bool, error) {
+	text, err := fs.ReadFile(fsys, name)
+	return packageNameKey.Match(text), err
+}
+
+var packageNameKey = regexp.MustCompile(`(?m)^["']?packageName["']?\s*:`)
 
 // pkg yields the bundles of one package, then the package. What is wrong is
 // one problem.

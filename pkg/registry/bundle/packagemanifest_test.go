@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -50,5 +51,22 @@ func TestPackageManifests(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantLeft, left); diff != "" {
 		t.Errorf("left out (-want +got):\n%s", diff)
+	}
+}
+
+func TestIsPackageManifests(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		want bool
+	}{
+		"a package manifest":                    {"packageName: p\nchannels: []\n", true},
+		"a file-based catalog of the same name": {"schema: olm.package\nname: p\n---\nschema: olm.bundle\nproperties:\n- {type: olm.package, value: {packageName: p}}\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := fstest.MapFS{"package.yaml": {Data: []byte(tt.text)}}
+			if got := bundle.IsPackageManifests(fsys); got != tt.want {
+				t.Errorf("IsPackageManifests() = %v, want %v", got, tt.want)
+			}
+		})
 	}
 }
