@@ -56,9 +56,12 @@ func WhyVersion(ctx context.Context, p Problem, subscription string) (Rationale,
 	}
 	if got.installed == nil {
 		why.Path = s.search.path(got.route(got.channel), why.Bundle)
+	} else if next := s.candidates[0]; next.installed == nil {
+		// Not even the first hop on the way is possible.
+		why.Reasons, err = forced(ctx, p, s.Name, next.bundle.Name)
 	}
-	why.Reasons = []Reason{s.outOfReach(head)}
-	return why, nil
+	why.Reasons = sorted(append(why.Reasons, s.outOfReach(head)))
+	return why, err
 }
 
 // find returns a want and the answer that it is part of.
