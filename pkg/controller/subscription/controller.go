@@ -170,7 +170,9 @@ func (s *session) verdictOf(sub *v1alpha1.Subscription, o outcome) verdict {
 	l := s.links[sub.Name]
 	w := verdict{installed: l.installed, plan: l.plan, brings: l.brings, unpack: o.unpack}
 	if o.plan != nil {
-		w.plan, w.brings = o.plan, bringsFor(o.plan, sub)
+		if brings := bringsFor(o.plan, sub); brings != "" { // else it is for others of the component
+			w.plan, w.brings = o.plan, brings
+		}
 	}
 	if w.plan != nil && o.gone[w.plan.Name] {
 		w.plan, w.brings = nil, ""

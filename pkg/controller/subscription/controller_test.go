@@ -16,6 +16,8 @@ var (
 	// backup works only with an Etcd.
 	backup = offer{pkg: "backup", name: "backup.v1", channel: "stable", requires: "Etcd"}
 	redis  = offer{pkg: "redis", name: "redis.v1", channel: "stable", provides: "Redis"}
+	// cacheV1 works only with an Etcd and a Redis.
+	cacheV1 = offer{pkg: "cache", name: "cache.v1", channel: "stable", requires: "Etcd Redis"}
 )
 
 const (
@@ -231,6 +233,21 @@ var lives = map[string]struct {
 			"csv backup.v1 Succeeded", "csv etcd.v2 Succeeded", "plan 1 backup.v1+etcd.v1 Complete", "plan 2 etcd.v2 Complete",
 			"sub backup AtLatestKnown current=backup.v1 installed=backup.v1 plan=1",
 			"sub etcd-stable-main-olm AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+		},
+	},
+	"a plan is shown by those who get something from it": {
+		live: func(w *world) {
+			w.serve(v1, redis, cacheV1)
+			w.make(subscription("cache"))
+			w.settle()
+			w.serve(v1, v2, redis, cacheV1)
+		},
+		want: []string{
+			"csv cache.v1 Succeeded", "csv etcd.v2 Succeeded", "csv redis.v1 Succeeded",
+			"plan 1 cache.v1+etcd.v1+redis.v1 Complete", "plan 2 etcd.v2 Complete",
+			"sub cache AtLatestKnown current=cache.v1 installed=cache.v1 plan=1",
+			"sub etcd-stable-main-olm AtLatestKnown current=etcd.v2 installed=etcd.v2 plan=2",
+			"sub redis-stable-main-olm AtLatestKnown current=redis.v1 installed=redis.v1 plan=1",
 		},
 	},
 	"an approval concerns one operator": {

@@ -20,7 +20,7 @@ import (
 // offer is a bundle of a test catalog in one channel.
 type offer struct {
 	pkg, name, channel, replaces string
-	provides, requires           string // kinds of group example.com, version v1
+	provides, requires           string // kinds of group example.com, version v1, with spaces between
 	deprecated                   string
 	content                      string // instead of a good ClusterServiceVersion
 }
@@ -85,8 +85,8 @@ func (o offer) bundle() registry.Bundle {
 	if o.provides != "" {
 		b.Properties = append(b.Properties, property(registry.PropertyGVK, gvkValue{Group: "example.com", Kind: o.provides, Version: "v1"}))
 	}
-	if o.requires != "" {
-		b.Properties = append(b.Properties, property(registry.PropertyGVKRequired, gvkValue{Group: "example.com", Kind: o.requires, Version: "v1"}))
+	for _, kind := range strings.Fields(o.requires) {
+		b.Properties = append(b.Properties, property(registry.PropertyGVKRequired, gvkValue{Group: "example.com", Kind: kind, Version: "v1"}))
 	}
 	csv := o.content
 	if csv == "" {
