@@ -179,6 +179,9 @@ var troubles = []operatorsv1alpha1.SubscriptionConditionType{
 
 // subscriptionTrouble returns the message of the worst condition, and whether it stops the Subscription.
 func subscriptionTrouble(sub *operatorsv1alpha1.Subscription) (string, bool) {
+	if message, ok := deadCatalog(sub); ok {
+		return message, true
+	}
 	for i, typ := range troubles {
 		for _, c := range sub.Status.Conditions {
 			if c.Type == typ && c.Status == corev1.ConditionTrue {
@@ -187,4 +190,24 @@ func subscriptionTrouble(sub *operatorsv1alpha1.Subscription) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// deadCatalog explains a resolution that failed because the catalog does not
+// answer: that it offers nothing is then only the consequence.
+func deadCatalog(sub *operatorsv1alpha1.Subscription) (string, bool) {
+	failed, message := false, ""
+	for _, c := range sub.Status.Conditions {
+		if c.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch c.Type { //nolint:exhaustive // the others say nothing about this
+		case operatorsv1alpha1.SubscriptionResolutionFailed:
+			failed = true
+		case operatorsv1alpha1.SubscriptionCatalogSourcesUnhealthy:
+			if strings.HasPrefix(c.Message, "targeted catalogsource") && strings.Contains(c.Message, " unhealthy: ") {
+				message = c.Message
+			}
+		}
+	}
+	return message, failed && message != ""
 }

@@ -14,8 +14,10 @@ import (
 
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
+	"chandler.dev/olm/pkg/controller/copiedcsv"
 	"chandler.dev/olm/pkg/controller/csv"
 	"chandler.dev/olm/pkg/controller/installplan"
+	"chandler.dev/olm/pkg/controller/operatorcondition"
 	"chandler.dev/olm/pkg/controller/operatorgroup"
 	"chandler.dev/olm/pkg/controller/snapshot"
 	"chandler.dev/olm/pkg/controller/subscription"
@@ -52,12 +54,22 @@ func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (f
 	if err != nil {
 		return nil, err
 	}
+	conditions, err := operatorcondition.OptionsFor(mgr)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := copiedcsv.OptionsFor(mgr)
+	if err != nil {
+		return nil, err
+	}
 	for _, controller := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		catalogsource.New(catalogsource.OptionsFor(mgr, snapshots, dial.Address)),
 		operatorgroup.New(operatorgroup.OptionsFor(mgr)),
 		subscription.New(subscriptions),
 		installplan.New(plans),
 		csv.New(versions),
+		operatorcondition.New(conditions),
+		copiedcsv.New(copies),
 	} {
 		if err := controller.SetupWithManager(mgr); err != nil {
 			return nil, err

@@ -23,19 +23,23 @@ func TestBadInput(t *testing.T) {
 	s := startStack(t)
 	s.catalogSource(t, "olm", "good", serve(t, bundleSubset(t, bundles, "etcd")))
 	s.catalogSource(t, "olm", "unreachable", testkit.FreeAddress(t))
-	const resolution = operatorsv1alpha1.SubscriptionResolutionFailed
+	const (
+		resolution = operatorsv1alpha1.SubscriptionResolutionFailed
+		health     = operatorsv1alpha1.SubscriptionCatalogSourcesUnhealthy
+	)
 	for name, tt := range map[string]struct {
 		wish   wish
 		groups int
+		typ    operatorsv1alpha1.SubscriptionConditionType
 		want   []string // in the message
 	}{
-		"an unknown package":             {wish{pkg: "etdc", catalog: "good"}, 1, []string{"etdc", "etcd"}},
-		"an unknown channel":             {wish{pkg: "etcd", channel: "stabel", catalog: "good"}, 1, []string{"stabel", "singlenamespace-alpha"}},
-		"an unknown catalog":             {wish{pkg: "etcd", catalog: "godo"}, 1, []string{"godo"}},
-		"an unknown startingCSV":         {wish{pkg: "etcd", channel: "singlenamespace-alpha", start: "etcdoperator.v9", catalog: "good"}, 1, []string{"etcdoperator.v9"}},
-		"a namespace without a group":    {wish{pkg: "etcd", channel: "singlenamespace-alpha", catalog: "good"}, 0, []string{"OperatorGroup"}},
-		"a namespace with two groups":    {wish{pkg: "etcd", channel: "singlenamespace-alpha", catalog: "good"}, 2, []string{"OperatorGroup", "group-a", "group-b"}},
-		"a catalog that does not answer": {wish{pkg: "etcd", catalog: "unreachable"}, 1, []string{"unreachable", "does not answer"}},
+		"an unknown package":             {wish{pkg: "etdc", catalog: "good"}, 1, resolution, []string{"etdc", "etcd"}},
+		"an unknown channel":             {wish{pkg: "etcd", channel: "stabel", catalog: "good"}, 1, resolution, []string{"stabel", "singlenamespace-alpha"}},
+		"an unknown catalog":             {wish{pkg: "etcd", catalog: "godo"}, 1, resolution, []string{"godo"}},
+		"an unknown startingCSV":         {wish{pkg: "etcd", channel: "singlenamespace-alpha", start: "etcdoperator.v9", catalog: "good"}, 1, resolution, []string{"etcdoperator.v9"}},
+		"a namespace without a group":    {wish{pkg: "etcd", channel: "singlenamespace-alpha", catalog: "good"}, 0, resolution, []string{"OperatorGroup"}},
+		"a namespace with two groups":    {wish{pkg: "etcd", channel: "singlenamespace-alpha", catalog: "good"}, 2, resolution, []string{"OperatorGroup", "group-a", "group-b"}},
+		"a catalog that does not answer": {wish{pkg: "etcd", catalog: "unreachable"}, 1, health, []string{"unreachable", "does not answer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,7 +48,7 @@ func TestBadInput(t *testing.T) {
 				s.groupNamed(t, tt.wish.ns, group)
 			}
 			key := s.subscribe(t, tt.wish)
-			message := s.condition(t, key, resolution, tt.want...)
+			message := s.condition(t, key, tt.typ, tt.want...)
 			t.Log(message)
 			s.checkStatusSays(t, key, message)
 		})
