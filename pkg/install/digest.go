@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strings"
 
 	"chandler.dev/olm/pkg/registry"
 )
@@ -21,12 +21,9 @@ func ContentDigest(content registry.Content) string {
 		sums = append(sums, manifestSum(object))
 	}
 	slices.Sort(sums)
-	h := sha256.New()
-	fmt.Fprintln(h, manifestSum(content.CSV))
-	for _, sum := range slices.Compact(sums) {
-		fmt.Fprintln(h, sum)
-	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	all := append([]string{manifestSum(content.CSV)}, slices.Compact(sums)...)
+	sum := sha256.Sum256([]byte(strings.Join(all, "\n")))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func manifestSum(manifest []byte) string {

@@ -28,31 +28,38 @@ func TestNext(t *testing.T) {
 			install.Action{Kind: install.Refuse, Reason: late},
 		},
 		"of many refusals the first in order is told": {
-			plan, install.Observation{Refusals: []*failure.Error{late, early, late}},
+			plan,
+			install.Observation{Refusals: []*failure.Error{late, early, late}},
 			install.Action{Kind: install.Refuse, Reason: failure.New(failure.Blocked, "a is wrong (and 1 more)").WithHint("cure a")},
 		},
 		"only what is absent or different is written": {
-			plan, install.Observation{States: []install.State{install.Absent, install.Ready, install.Different, install.Absent}},
+			plan,
+			install.Observation{States: []install.State{install.Absent, install.Ready, install.Different, install.Absent}},
 			install.Action{Kind: install.Apply, Steps: []int{2}},
 		},
 		"looking comes before writing": {
-			plan, install.Observation{States: []install.State{install.Absent, install.Absent, install.Unknown}},
+			plan,
+			install.Observation{States: []install.State{install.Absent, install.Absent, install.Unknown}},
 			install.Action{Kind: install.Observe, Steps: []int{2}},
 		},
 		"the operator waits for its APIs": {
-			plan, install.Observation{States: []install.State{install.Absent, install.Waiting, install.Ready, install.Absent}},
+			plan,
+			install.Observation{States: []install.State{install.Absent, install.Waiting, install.Ready, install.Absent}},
 			install.Action{Kind: install.Wait, Steps: []int{1}},
 		},
 		"the operator comes before its objects": {
-			plan, install.Observation{States: []install.State{install.Absent, install.Ready, install.Ready, install.Absent}},
+			plan,
+			install.Observation{States: []install.State{install.Absent, install.Ready, install.Ready, install.Absent}},
 			install.Action{Kind: install.Apply, Steps: []int{0}},
 		},
 		"objects come last": {
-			plan, install.Observation{States: []install.State{install.Ready, install.Ready, install.Ready}},
+			plan,
+			install.Observation{States: []install.State{install.Ready, install.Ready, install.Ready}},
 			install.Action{Kind: install.Observe, Steps: []int{3}},
 		},
 		"all ready": {
-			plan, install.Observation{States: []install.State{install.Ready, install.Ready, install.Ready, install.Ready}},
+			plan,
+			install.Observation{States: []install.State{install.Ready, install.Ready, install.Ready, install.Ready}},
 			install.Action{Kind: install.Done},
 		},
 	}

@@ -327,13 +327,13 @@ func TestStoredVersions(t *testing.T) {
 	}
 	lossy := next.DeepCopy()
 	lossy.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"] = apiextensionsv1.JSONSchemaProps{Type: "object"}
-	install := func(name string, crd *apiextensionsv1.CustomResourceDefinition) *v1alpha1.InstallPlan {
+	bring := func(name string, crd *apiextensionsv1.CustomResourceDefinition) *v1alpha1.InstallPlan {
 		plan := handMade(name, crd)
 		plan.Namespace = ns
 		return r.run(t, plan)
 	}
 
-	if plan := install("old", old); plan.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
+	if plan := bring("old", old); plan.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
 		t.Fatalf("old: %+v", plan.Status)
 	}
 	gadget := &unstructured.Unstructured{Object: map[string]any{
@@ -342,11 +342,11 @@ func TestStoredVersions(t *testing.T) {
 	}}
 	testkit.Eventually(t, 10*time.Second, func(ctx context.Context) error { return r.Client.Create(ctx, gadget) })
 
-	refused := install("lossy", lossy).Status.GetCondition(v1alpha1.InstallPlanInstalled)
+	refused := bring("lossy", lossy).Status.GetCondition(v1alpha1.InstallPlanInstalled)
 	if refused.Reason != installplan.ReasonRefused || !strings.Contains(refused.Message, `would lose spec.size`) {
 		t.Errorf("lossy: %+v", refused)
 	}
-	if plan := install("next", next); plan.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
+	if plan := bring("next", next); plan.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
 		t.Fatalf("next: %+v", plan.Status)
 	}
 	crd := &apiextensionsv1.CustomResourceDefinition{}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -20,10 +21,11 @@ const keptPlans = 5
 func Surplus(plans []v1alpha1.InstallPlan) []v1alpha1.InstallPlan {
 	groups := map[string][]v1alpha1.InstallPlan{}
 	for _, plan := range plans {
-		key := ""
+		owners := make([]string, 0, len(plan.OwnerReferences))
 		for _, ref := range plan.OwnerReferences {
-			key += string(ref.UID) + " "
+			owners = append(owners, string(ref.UID))
 		}
+		key := strings.Join(owners, " ")
 		groups[key] = append(groups[key], plan)
 	}
 	var surplus []v1alpha1.InstallPlan

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
-
-	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/install"
@@ -205,7 +203,7 @@ func owners(subscriptions []Subscription) []metav1.OwnerReference {
 	for _, s := range subscriptions {
 		refs = append(refs, metav1.OwnerReference{
 			APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: render.KindSubscription, Name: s.Name, UID: s.UID,
-			Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
+			Controller: new(false), BlockOwnerDeletion: new(false),
 		})
 	}
 	slices.SortFunc(refs, func(a, b metav1.OwnerReference) int { return cmp.Compare(a.UID, b.UID) })

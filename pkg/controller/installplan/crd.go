@@ -3,6 +3,7 @@ package installplan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
@@ -278,11 +279,21 @@ func (r *Reconciler) await(ctx context.Context, s *scope) (step.Outcome, error) 
 }
 
 // isAlive tells whether a ClusterServiceVersion, named "<namespace>/<name>",
-// exists and is not a copy.
+// exists and is not a copy, or a plan is about to make it. The plan is asked
+// first: when it is over, its operator exists.
 func (r *Reconciler) isAlive(ctx context.Context, name string) (bool, error) {
 	namespace, csv, ok := strings.Cut(name, "/")
 	if !ok {
 		return false, nil
+	}
+	plans := &v1alpha1.InstallPlanList{}
+	if err := r.o.Client.List(ctx, plans, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return false, err
+	}
+	for i := range plans.Items {
+		if !isOver(&plans.Items[i]) && slices.Contains(plans.Items[i].Spec.ClusterServiceVersionNames, csv) {
+			return true, nil
+		}
 	}
 	m, err := r.o.Cluster.GetMetadata(ctx, v1alpha1.SchemeGroupVersion.WithKind(render.KindCSV), client.ObjectKey{Namespace: namespace, Name: csv})
 	if err != nil || m == nil {

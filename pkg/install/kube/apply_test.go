@@ -57,9 +57,9 @@ func service(ports ...int32) *corev1.Service {
 	return s
 }
 
-func deployment(replicas int32, images ...string) *appsv1.Deployment {
+func deployment(images ...string) *appsv1.Deployment {
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "d", Namespace: "ns"}}
-	d.Spec.Replicas = ptr.To(replicas)
+	d.Spec.Replicas = ptr.To[int32](1)
 	d.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
 	d.Spec.Template.Labels = map[string]string{"a": "b"}
 	for _, image := range images {
@@ -83,8 +83,8 @@ func TestEnsureWritesOnlyWhatDiffers(t *testing.T) {
 		"a role with one verb less":    {role("get", "list"), role("get"), nil, true},
 		"the same service":             {service(80, 443), service(80, 443), nil, false},
 		"a service with one port less": {service(80, 443), service(80), nil, true},
-		"the same deployment":          {deployment(1, "x", "y"), deployment(1, "x", "y"), nil, false},
-		"a container less":             {deployment(1, "x", "y"), deployment(1, "x"), nil, true},
+		"the same deployment":          {deployment("x", "y"), deployment("x", "y"), nil, false},
+		"a container less":             {deployment("x", "y"), deployment("x"), nil, true},
 		"another's key beside ours": {
 			configMap(map[string]string{"a": "1"}), configMap(map[string]string{"a": "1"}),
 			func(ctx context.Context, c client.Client) error {
@@ -163,7 +163,7 @@ func TestEnsureAdoptsWhatV0Made(t *testing.T) {
 	old := configMap(map[string]string{"a": "1", "gone": "x"})
 	old.ManagedFields = []metav1.ManagedFieldsEntry{{
 		Manager: "catalog", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{".":{},"f:a":{},"f:gone":{}},"f:metadata":{"f:labels":{".":{},"f:olm.managed":{}}}}`)},
+		FieldsV1: metav1.NewFieldsV1(`{"f:data":{".":{},"f:a":{},"f:gone":{}},"f:metadata":{"f:labels":{".":{},"f:olm.managed":{}}}}`),
 	}}
 	cluster, writes := newCluster(t, old)
 	if _, err := cluster.Ensure(t.Context(), configMap(map[string]string{"a": "1", "gone": "x"})); err != nil || *writes != 0 {

@@ -1,13 +1,11 @@
 package kube
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
@@ -54,7 +52,7 @@ func ownFields(live *unstructured.Unstructured) (*fieldpath.Set, bool) {
 			continue
 		}
 		set := &fieldpath.Set{}
-		if err := set.FromJSON(bytes.NewReader(entry.FieldsV1.Raw)); err != nil {
+		if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
 			return nil, false
 		}
 		return set.RecursiveDifference(statusField), true
@@ -63,7 +61,7 @@ func ownFields(live *unstructured.Unstructured) (*fieldpath.Set, bool) {
 }
 
 // statusField is never compared: a status has one writer and it is not this package.
-var statusField = fieldpath.NewSet(fieldpath.Path{{FieldName: ptr.To("status")}})
+var statusField = fieldpath.NewSet(fieldpath.Path{{FieldName: new("status")}})
 
 // matchOwned compares have and want along the fields in owned.
 func matchOwned(have, want any, owned *fieldpath.Set) bool {

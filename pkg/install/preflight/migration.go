@@ -114,9 +114,9 @@ func version(crd *apiextensionsv1.CustomResourceDefinition, name string) *apiext
 	return nil
 }
 
-func structural(schema *apiextensionsv1.CustomResourceValidation) (*structuralschema.Structural, error) {
+func structural(v *apiextensionsv1.CustomResourceValidation) (*structuralschema.Structural, error) {
 	internal := &apiextensions.JSONSchemaProps{}
-	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(schema.OpenAPIV3Schema, internal, nil); err != nil {
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.OpenAPIV3Schema, internal, nil); err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)
 	}
 	s, err := structuralschema.NewStructural(internal)

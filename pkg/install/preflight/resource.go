@@ -52,10 +52,10 @@ func ResourceChecks(live, desired *apiextensionsv1.CustomResourceDefinition) ([]
 	return checks, nil
 }
 
-func validator(schema *apiextensionsv1.CustomResourceValidation) (validation.SchemaValidator, error) {
+func validator(in *apiextensionsv1.CustomResourceValidation) (validation.SchemaValidator, error) {
 	internal := &apiextensions.JSONSchemaProps{}
-	if schema != nil && schema.OpenAPIV3Schema != nil {
-		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(schema.OpenAPIV3Schema, internal, nil); err != nil {
+	if in != nil && in.OpenAPIV3Schema != nil {
+		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(in.OpenAPIV3Schema, internal, nil); err != nil {
 			return nil, fmt.Errorf("read schema: %w", err)
 		}
 	}

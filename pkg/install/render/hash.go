@@ -79,6 +79,6 @@ func base62(sum []byte) string {
 
 func fnvHex(s string) string {
 	h := fnv.New64a()
-	h.Write([]byte(s)) //nolint:errcheck // a hash never fails to write
+	h.Write([]byte(s))
 	return fmt.Sprintf("%x", h.Sum64())
 }

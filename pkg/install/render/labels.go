@@ -1,10 +1,8 @@
 package render
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
-
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Labels and annotations on objects that the lifecycle makes, with the names
@@ -66,7 +64,7 @@ func OwnerReference(csv *v1alpha1.ClusterServiceVersion) metav1.OwnerReference {
 		Kind:               v1alpha1.ClusterServiceVersionKind,
 		Name:               csv.Name,
 		UID:                csv.UID,
-		Controller:         ptr.To(false),
-		BlockOwnerDeletion: ptr.To(false),
+		Controller:         new(false),
+		BlockOwnerDeletion: new(false),
 	}
 }

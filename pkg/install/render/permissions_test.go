@@ -4,11 +4,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
-
-	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/pkg/install/render"
 )
@@ -73,7 +71,7 @@ func TestPermissionsOf(t *testing.T) {
 
 	owner := metav1.OwnerReference{
 		APIVersion: "operators.coreos.com/v1alpha1", Kind: "ClusterServiceVersion", Name: "my-operator.v1.0.0", UID: "u1",
-		Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
+		Controller: new(false), BlockOwnerDeletion: new(false),
 	}
 	wantRole := rbacv1.Role{
 		TypeMeta: metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},

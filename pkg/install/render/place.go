@@ -5,13 +5,11 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
-
-	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/pkg/failure"
 )
@@ -127,7 +125,7 @@ func addOwner(u *unstructured.Unstructured, p Placement) {
 	}
 	u.SetOwnerReferences(append(refs, metav1.OwnerReference{
 		APIVersion: v1alpha1.ClusterServiceVersionAPIVersion, Kind: KindCSV, Name: p.Operator, UID: uid,
-		Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
+		Controller: new(false), BlockOwnerDeletion: new(false),
 	}))
 }
 
