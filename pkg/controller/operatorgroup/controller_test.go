@@ -60,9 +60,9 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	return w
 }
 
-func (w *world) reconcile(name string) *operatorsv1.OperatorGroup {
+func (w *world) reconcile() *operatorsv1.OperatorGroup {
 	w.t.Helper()
-	key := client.ObjectKey{Namespace: "ns", Name: name}
+	key := client.ObjectKey{Namespace: "ns", Name: "g"}
 	if _, err := w.reconciler.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestTargets(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, namespace("b", blue), namespace("a", blue), namespace("c", nil), group("g", func(g *operatorsv1.OperatorGroup) { g.Spec = tt.spec }))
-			got := w.reconcile("g")
+			got := w.reconcile()
 			if diff := cmp.Diff(tt.want, got.Status.Namespaces); diff != "" {
 				t.Errorf("status.namespaces (-want +got):\n%s", diff)
 			}
@@ -107,7 +107,7 @@ func TestTargets(t *testing.T) {
 				t.Error("status.lastUpdated is missing, the API requires it")
 			}
 			w.writes = 0
-			w.reconcile("g")
+			w.reconcile()
 			if w.writes > 0 {
 				t.Errorf("a second look writes %d times", w.writes)
 			}
@@ -142,7 +142,7 @@ func TestConditions(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []condition
-			for _, c := range newWorld(t, tt.objects...).reconcile("g").Status.Conditions {
+			for _, c := range newWorld(t, tt.objects...).reconcile().Status.Conditions {
 				got = append(got, condition{c.Type, c.Reason, c.Message})
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -156,7 +156,7 @@ func TestServiceAccountIsReferredTo(t *testing.T) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "sa", UID: "uid-sa"}}
 	w := newWorld(t, account, group("g", func(g *operatorsv1.OperatorGroup) { g.Spec.ServiceAccountName = "sa" }))
 	want := &corev1.ObjectReference{APIVersion: "v1", Kind: "ServiceAccount", Namespace: "ns", Name: "sa", UID: "uid-sa"}
-	if diff := cmp.Diff(want, w.reconcile("g").Status.ServiceAccountRef); diff != "" {
+	if diff := cmp.Diff(want, w.reconcile().Status.ServiceAccountRef); diff != "" {
 		t.Errorf("serviceAccountRef (-want +got):\n%s", diff)
 	}
 }
@@ -188,7 +188,7 @@ func TestPrune(t *testing.T) {
 				g.Annotations = map[string]string{"olm.providedAPIs": both}
 				g.Spec.StaticProvidedAPIs = tt.static
 			}))...)
-			got, ok := w.reconcile("g").Annotations["olm.providedAPIs"]
+			got, ok := w.reconcile().Annotations["olm.providedAPIs"]
 			if got != tt.want || !ok {
 				t.Errorf("olm.providedAPIs = %q (exists: %v), want %q", got, ok, tt.want)
 			}

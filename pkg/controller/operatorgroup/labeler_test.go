@@ -21,7 +21,8 @@ func TestWithGroupLabels(t *testing.T) {
 		want   map[string]string
 	}{
 		"a target gets the label": {
-			map[string]string{"mine": "1"}, []operatorsv1.OperatorGroup{group("u", "ns"), group("v", "other")},
+			map[string]string{"mine": "1"},
+			[]operatorsv1.OperatorGroup{group("u", "ns"), group("v", "other")},
 			map[string]string{"mine": "1", "olm.operatorgroup.uid/u": ""},
 		},
 		"a global group labels nothing":      {nil, []operatorsv1.OperatorGroup{group("u", "")}, map[string]string{}},

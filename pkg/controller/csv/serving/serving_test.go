@@ -189,7 +189,8 @@ func TestValidateConversions(t *testing.T) {
 		"no CRD":        {v1alpha1.ConversionWebhook, all, nil, "unable to manager conversion webhook: conversion webhook must have at least one CRD specified"},
 		"a foreign CRD": {v1alpha1.ConversionWebhook, all, []string{"b.g"}, "csv op.v1 does not own CRD b.g"},
 		"several installs": {
-			v1alpha1.ConversionWebhook, append(mode(v1alpha1.InstallModeTypeOwnNamespace), all...), []string{"a.g"},
+			v1alpha1.ConversionWebhook, append(mode(v1alpha1.InstallModeTypeOwnNamespace), all...),
+			[]string{"a.g"},
 			"unable to manage conversion webhook: CSVs with conversion webhooks must support only AllNamespaces",
 		},
 		"other types may list what they like": {v1alpha1.ValidatingAdmissionWebhook, mode(v1alpha1.InstallModeTypeOwnNamespace), []string{"b.g"}, ""},
