@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,7 +28,7 @@ import (
 const (
 	namespace = "shop"   // where the operator and its database live
 	database  = "orders" // the ProductionReadyDatabase
-	patience  = time.Minute
+	patience  = 3 * time.Minute
 )
 
 // demo is one walk through the main job.
@@ -40,6 +41,7 @@ type demo struct {
 	address    string // of the catalog server
 	kubeconfig string
 	client     client.Client
+	pods       kubernetes.Interface
 	children   []*child
 	operator   *child // stands in for the operator's container on simulated nodes
 	before     identity
@@ -110,6 +112,9 @@ func (d *demo) startCluster(ctx context.Context) (err error) {
 		return err
 	}
 	if d.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	if d.pods, err = kubernetes.NewForConfig(config); err != nil {
 		return err
 	}
 	d.line.say("the API server answers, the node is ready")
@@ -223,8 +228,13 @@ func (d *demo) createDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.before, err = d.identity(ctx)
-	return err
+	if d.before, err = d.identity(ctx); err != nil {
+		return err
+	}
+	if err := d.membersAnswer(ctx); err != nil {
+		return err
+	}
+	return d.writeKey(ctx)
 }
 
 // upgrade publishes a release and watches the cluster follow.
@@ -265,7 +275,7 @@ func (d *demo) survived(ctx context.Context, version string) error {
 		return fmt.Errorf("the database did not live through the upgrade to %s: before %+v, now %+v", version, d.before, now)
 	}
 	d.line.say("%s lived through it: the same object and the same StatefulSet, %d members ready", database, now.ready)
-	return nil
+	return d.readKey(ctx)
 }
 
 func (d *demo) identity(ctx context.Context) (identity, error) {
