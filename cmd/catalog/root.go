@@ -48,6 +48,8 @@ func newRootCommand() *cobra.Command {
 		newProvidersCommand(),
 		newRenderCommand(),
 		newConvertCommand(),
+		newPushCommand(),
+		newPullCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure.New(failure.Invalid, "%v", err).WithHint("see `%s --help`", cmd.CommandPath())

@@ -18,6 +18,7 @@ import (
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/bundle"
 	"chandler.dev/olm/pkg/registry/fbc"
+	"chandler.dev/olm/pkg/registry/oci"
 	"chandler.dev/olm/pkg/registry/rpc"
 	"chandler.dev/olm/pkg/registry/sqlite"
 	"chandler.dev/olm/pkg/registry/sqlite/legacy"
@@ -34,14 +35,15 @@ const (
 type place int
 
 const (
-	nowhere       place = iota
-	catalogFile         // of pkg/registry/sqlite
-	legacyIndex         // SQLite of the tools before
-	yamlFile            // a file-based catalog in one file
-	fbcDirectory        // a file-based catalog
-	bundleTree          // a bundle, or a directory of them
-	legacyTree          // package manifests
-	remoteAddress       // a server
+	nowhere        place = iota
+	catalogFile          // of pkg/registry/sqlite
+	legacyIndex          // SQLite of the tools before
+	yamlFile             // a file-based catalog in one file
+	fbcDirectory         // a file-based catalog
+	bundleTree           // a bundle, or a directory of them
+	legacyTree           // package manifests
+	remoteAddress        // a server
+	imageReference       // an image in a registry or in an OCI layout
 )
 
 // placeOf finds out what an argument names by looking at it.
@@ -50,6 +52,8 @@ func placeOf(arg string) (place, error) {
 	switch {
 	case errors.Is(err, os.ErrNotExist) && isAddress(arg):
 		return remoteAddress, nil
+	case errors.Is(err, os.ErrNotExist) && oci.IsReference(arg):
+		return imageReference, nil
 	case errors.Is(err, os.ErrNotExist):
 		return nowhere, failure.New(failure.NotFound, "there is no %q", arg).
 			WithHint("name a catalog file, a directory of bundles or of a file-based catalog, or host:port of a server")
@@ -89,6 +93,7 @@ func isAddress(arg string) bool {
 type sourceOptions struct {
 	graph   string
 	lenient bool
+	images  oci.Options
 }
 
 // sourceOf returns the content of an argument that is no server and no catalog
@@ -113,6 +118,8 @@ func sourceOf(arg string, o sourceOptions, reported func(registry.Problem)) (reg
 		return bundle.PackageManifests(arg, bundle.Options{Report: reported}), nil
 	case legacyIndex:
 		return legacy.File(arg), nil
+	case imageReference:
+		return imageSource{ref: arg, options: o, reported: reported}, nil
 	case nowhere, catalogFile, remoteAddress:
 	}
 	return nil, nil //nolint:nilnil // those are stores
@@ -145,7 +152,7 @@ func openStore(ctx context.Context, arg string, o sourceOptions, reported func(r
 			return stored{}, failure.New(failure.Invalid, "%q is no address: %v", arg, err)
 		}
 		return stored{rpc.NewClient(conn), func() { _ = conn.Close() }}, nil
-	case nowhere, yamlFile, fbcDirectory, bundleTree, legacyTree, legacyIndex:
+	case nowhere, yamlFile, fbcDirectory, bundleTree, legacyTree, legacyIndex, imageReference:
 	}
 	src, err := sourceOf(arg, o, reported)
 	if err != nil {

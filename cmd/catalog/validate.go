@@ -28,6 +28,7 @@ func newValidateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.graph, "graph", "replaces", "where the edges between bundles come from: replaces or semver")
+	addImageFlags(cmd, &o.images)
 	addFormatFlag(cmd, &o.format)
 	return cmd
 }

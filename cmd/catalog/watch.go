@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"chandler.dev/olm/pkg/registry/oci"
 )
 
 // settleTime is how long files must rest before they are read again: an editor
@@ -21,6 +24,9 @@ func (s *server) watch(ctx context.Context, one served) error {
 	at, err := placeOf(one.arg)
 	if err != nil || at == remoteAddress {
 		return err
+	}
+	if at == imageReference {
+		return s.poll(ctx, one)
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -50,6 +56,35 @@ func (s *server) watch(ctx context.Context, one served) error {
 			timer.Reset(settleTime)
 		case <-timer.C():
 			s.reload(ctx, one)
+		}
+	}
+}
+
+// pollInterval is how often the digest of an image is compared. Servers of the
+// same image do not ask at the same time.
+const (
+	pollInterval = 5 * time.Minute
+	pollJitter   = 0.2
+)
+
+// poll serves an image again whenever its digest changes.
+func (s *server) poll(ctx context.Context, one served) error {
+	digest := ""
+	for {
+		image, err := oci.Open(ctx, one.arg, s.options.images)
+		switch {
+		case err != nil:
+			s.log.Warn("asking for the digest of the image", "catalog", one.arg, "error", err)
+		case digest != "" && digest != image.Digest:
+			s.reload(ctx, one)
+			fallthrough
+		default:
+			digest = image.Digest
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.clock.After(wait.Jitter(pollInterval, pollJitter)):
 		}
 	}
 }

@@ -30,6 +30,9 @@ const (
 // Options of a tree.
 type Options struct {
 	Mode Mode // Replaces if empty
+	// Image is where the bundle was published; empty if it was not, or if there
+	// are several bundles.
+	Image string
 	// Report is told what was left out of the catalog; may be nil.
 	Report func(registry.Problem)
 }
@@ -148,6 +151,9 @@ func (t tree) read(_ context.Context, start func(func() result) error) error {
 		}
 		err = start(func() result {
 			p, err := Parse(sub, path.Join(t.name, dir))
+			if err == nil && t.options.Image != "" {
+				p.publish(t.options.Image)
+			}
 			return result{p, err}
 		})
 		if err != nil {
@@ -155,6 +161,16 @@ func (t tree) read(_ context.Context, start func(func() result) error) error {
 		}
 	}
 	return nil
+}
+
+// publish says where the bundle is.
+func (p *Parsed) publish(image string) {
+	p.Image = image
+	related := func(r registry.RelatedImage) bool { return r.Image == image }
+	if !slices.ContainsFunc(p.RelatedImages, related) {
+		p.RelatedImages = append(p.RelatedImages, registry.RelatedImage{Image: image})
+		slices.SortStableFunc(p.RelatedImages, func(a, b registry.RelatedImage) int { return strings.Compare(a.Image, b.Image) })
+	}
 }
 
 // directories yields the bundles of a file system in lexical order.
