@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry/rpc"
 )
 
 // transportOptions are how clients reach the server and what they may cost.
@@ -47,6 +48,7 @@ func addTransportFlags(cmd *cobra.Command, o *transportOptions) {
 func (s *server) grpcOptions() ([]grpc.ServerOption, error) {
 	o := s.options.transportOptions
 	options := []grpc.ServerOption{
+		rpc.Codec(),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxSendMsgSize(maxResponse),
 		grpc.MaxConcurrentStreams(o.maxStreams),

@@ -43,7 +43,7 @@ func storeOf(t *testing.T, src registry.Source) registry.Store {
 func dial(t *testing.T, hosts *rpc.Hosts, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	lis := bufconn.Listen(1 << 20)
-	srv := grpc.NewServer()
+	srv := grpc.NewServer(rpc.Codec())
 	rpc.RegisterHosts(srv, hosts)
 	go func() { _ = srv.Serve(lis) }()
 	t.Cleanup(srv.Stop)

@@ -175,21 +175,19 @@ func (s *server) GetDefaultBundleThatProvides(ctx context.Context, req *api.GetD
 
 // defaultProvider returns the first head of a default channel that provides an API.
 func defaultProvider(ctx context.Context, answers wire.Answers, gvk registry.GVK) (*api.Bundle, error) {
+	at, err := answers.DefaultProvider(ctx, gvk)
+	if err != nil {
+		return nil, err
+	}
+	if at != (wire.Address{}) {
+		return answers.BundleAnswer(ctx, at)
+	}
 	latest, err := answers.Latest(ctx, gvk)
 	if err != nil {
 		return nil, err
 	}
 	if len(latest) == 0 {
 		return nil, noProvider(gvk)
-	}
-	for _, m := range latest {
-		p, err := answers.PackageAnswer(ctx, m.Package)
-		if err != nil {
-			return nil, err
-		}
-		if p.GetDefaultChannelName() == m.Channel {
-			return answers.BundleAnswer(ctx, wire.Address{Package: m.Package, Channel: m.Channel, Bundle: m.Name})
-		}
 	}
 	return nil, failure.New(failure.NotFound, "no entry found that provides group:%q version:%q kind:%q", gvk.Group, gvk.Version, gvk.Kind)
 }

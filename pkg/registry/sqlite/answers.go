@@ -28,10 +28,16 @@ const (
 		JOIN entry e ON e.package = l.package AND e.channel = l.channel AND e.name = c.head
 		WHERE a.key = ? ORDER BY l.package, l.channel`
 
+	defaultProviderQuery = `SELECT l.package, l.channel, c.head
+		FROM api a JOIN latest l ON l.api = a.id
+		JOIN package p ON p.name = l.package AND p.default_channel = l.channel
+		JOIN channel c ON c.package = l.package AND c.name = l.channel
+		WHERE a.key = ? ORDER BY l.package LIMIT 1`
+
 	providersQuery = `SELECT e.package, e.channel, e.name, e.replaces, e.skip_range, e.skips
 		FROM api a JOIN provider p ON p.api = a.id JOIN bundle b ON b.id = p.bundle
-		JOIN channel c ON c.package = b.package
-		JOIN entry e ON e.package = b.package AND e.channel = c.name AND e.name = b.name
+		CROSS JOIN channel c ON c.package = b.package
+		CROSS JOIN entry e ON e.package = b.package AND e.channel = c.name AND e.name = b.name
 		WHERE a.key = ? ORDER BY e.package, e.channel, e.name`
 
 	upgradingQuery = `SELECT e.package, e.channel, e.name, e.replaces, e.skip_range, e.skips
@@ -147,6 +153,15 @@ func (s *Store) Latest(ctx context.Context, gvk registry.GVK) ([]registry.Member
 		all = append(all, m)
 	}
 	return all, rows.Err()
+}
+
+func (s *Store) DefaultProvider(ctx context.Context, gvk registry.GVK) (wire.Address, error) {
+	var at wire.Address
+	err := s.defaultProvider.QueryRowContext(point(ctx), apiKey(gvk)).Scan(&at.Package, &at.Channel, &at.Bundle)
+	if errors.Is(err, sql.ErrNoRows) {
+		return wire.Address{}, nil
+	}
+	return at, err
 }
 
 func (s *Store) Replacement(ctx context.Context, at wire.Address) (string, error) {

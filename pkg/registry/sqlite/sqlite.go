@@ -39,7 +39,7 @@ type Store struct {
 	db     *sql.DB
 	digest string
 
-	bundleAnswer, packageAnswer, latest *sql.Stmt
+	bundleAnswer, packageAnswer, latest, defaultProvider *sql.Stmt
 }
 
 var (
@@ -107,7 +107,7 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 		return foreign(path, err)
 	}
 	for query, stmt := range map[string]**sql.Stmt{
-		bundleAnswerQuery: &s.bundleAnswer, packageAnswerQuery: &s.packageAnswer, latestQuery: &s.latest,
+		bundleAnswerQuery: &s.bundleAnswer, packageAnswerQuery: &s.packageAnswer, latestQuery: &s.latest, defaultProviderQuery: &s.defaultProvider,
 	} {
 		var err error
 		if *stmt, err = s.db.PrepareContext(ctx, query); err != nil { //nolint:sqlclosecheck // they end with the store

@@ -72,11 +72,11 @@ func (s *Store) channels(ctx context.Context, pkg string) ([]registry.Channel, e
 
 // The deprecation of a bundle is part of its places; one is as good as another.
 const bundleQuery = `SELECT b.common_z, b.kind, b.content_z, b.images_z,
-	(SELECT e.place FROM entry e JOIN channel c ON c.package = b.package WHERE e.package = b.package AND e.channel = c.name AND e.name = b.name LIMIT 1)
+	(SELECT e.place FROM channel c CROSS JOIN entry e ON e.package = c.package AND e.channel = c.name AND e.name = b.name WHERE c.package = b.package LIMIT 1)
 	FROM bundle b WHERE b.package = ? AND b.name = ?`
 
 const bundlesQuery = `SELECT b.common_z, 0, NULL, b.images_z,
-	(SELECT e.place FROM entry e JOIN channel c ON c.package = b.package WHERE e.package = b.package AND e.channel = c.name AND e.name = b.name LIMIT 1)
+	(SELECT e.place FROM channel c CROSS JOIN entry e ON e.package = c.package AND e.channel = c.name AND e.name = b.name WHERE c.package = b.package LIMIT 1)
 	FROM bundle b WHERE b.package = ? ORDER BY b.name`
 
 func (s *Store) Bundles(ctx context.Context, pkg string) iter.Seq2[registry.Bundle, error] {

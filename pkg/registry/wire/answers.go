@@ -39,6 +39,9 @@ type Asker interface {
 	// Latest returns the channel heads that provide an API; of their Skips
 	// only those that are entries of the same channel.
 	Latest(ctx context.Context, gvk registry.GVK) ([]registry.Member, error)
+	// DefaultProvider returns the first of Latest that is in the default channel
+	// of its package, the zero Address if there is none.
+	DefaultProvider(ctx context.Context, gvk registry.GVK) (Address, error)
 	// Replacement returns the name of the entry nearest the head of a channel
 	// that replaces or skips a bundle, empty if there is none.
 	Replacement(ctx context.Context, at Address) (string, error)

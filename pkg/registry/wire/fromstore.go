@@ -100,6 +100,23 @@ func (w walker) Latest(ctx context.Context, gvk registry.GVK) ([]registry.Member
 	return latest, nil
 }
 
+func (w walker) DefaultProvider(ctx context.Context, gvk registry.GVK) (Address, error) {
+	latest, err := w.Latest(ctx, gvk)
+	if err != nil {
+		return Address{}, err
+	}
+	for _, m := range latest {
+		p, err := w.Package(ctx, m.Package)
+		if err != nil {
+			return Address{}, err
+		}
+		if p.DefaultChannel == m.Channel {
+			return Address{Package: m.Package, Channel: m.Channel, Bundle: m.Name}, nil
+		}
+	}
+	return Address{}, nil
+}
+
 func (w walker) Replacement(ctx context.Context, at Address) (string, error) {
 	p, err := w.Package(ctx, at.Package)
 	if err != nil {
