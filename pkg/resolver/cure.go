@@ -18,7 +18,9 @@ const (
 )
 
 // cure tries changes until some solve the component.
-func (a *answers) cure(ctx context.Context, p Problem, x *answered) {
+func (a *answers) cure(p Problem, x *answered) {
+	ctx, cancel := a.allowance()
+	defer cancel()
 	tries := maxTries
 	if len(x.entries) > largeSize {
 		tries = fewTries

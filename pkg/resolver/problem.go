@@ -7,6 +7,7 @@ package resolver
 import (
 	"cmp"
 	"reflect"
+	"time"
 
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/resolver/constraint"
@@ -101,12 +102,17 @@ type TakenAPI struct {
 
 // Limits bound the work on one component. Zero values mean the defaults.
 type Limits struct {
-	Entries int // bundles under consideration; default 20,000
-	Solves  int // questions to the solver; default 20,000
+	Entries int           // bundles under consideration; default 20,000
+	Solves  int           // questions to the solver; default 20,000
+	Time    time.Duration // for the answer, and again for trying cures; default 5 s, and never more than half of what the context leaves
 }
 
 func (l Limits) withDefaults() Limits {
-	return Limits{Entries: cmp.Or(l.Entries, 20_000), Solves: cmp.Or(l.Solves, 20_000)}
+	return Limits{
+		Entries: cmp.Or(l.Entries, 20_000),
+		Solves:  cmp.Or(l.Solves, 20_000),
+		Time:    cmp.Or(l.Time, 5*time.Second),
+	}
 }
 
 // Solution holds the answer of every component, in a stable order.

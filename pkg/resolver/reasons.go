@@ -35,7 +35,11 @@ func (f *formula) unsolvable(core []solver.Group) answered {
 	default:
 		x.wants = f.g.wants
 	}
-	x.component = Component{Subscriptions: names(x.wants), Unsolvable: &Unsolvable{Reasons: sorted(reasons)}}
+	x.component = Component{
+		Subscriptions: names(x.wants),
+		Adopted:       adopted(x.wants),
+		Unsolvable:    &Unsolvable{Reasons: sorted(reasons)},
+	}
 	return x
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Resolve answers a Problem. The context counts for its deadline only; a
-// component that runs out of it is Unsolvable with Exhausted. The failure is
+// component that runs out of time is Unsolvable with Exhausted. The failure is
 // Invalid if a name means two things.
 func Resolve(ctx context.Context, p Problem) (Solution, error) {
 	w, err := answer(ctx, p)
@@ -21,7 +21,7 @@ func Resolve(ctx context.Context, p Problem) (Solution, error) {
 	}
 	for i := range w.answers {
 		if u := w.answers[i].component.Unsolvable; u != nil && !u.Exhausted {
-			w.cure(ctx, p, &w.answers[i])
+			w.cure(p, &w.answers[i])
 		}
 	}
 	return w.solution(), nil
@@ -158,12 +158,24 @@ func (a *answers) solveGroup(g *group) ([]*want, error) {
 	return nil, nil
 }
 
+// solverLimits are the limits for one component. It gets no more than half of
+// the time that is left, so that the next one has some too.
 func (a *answers) solverLimits() solver.Limits {
-	limits := solver.Limits{Solves: a.limits.Solves}
-	if deadline, ok := a.ctx.Deadline(); ok {
-		limits.Remaining = func() int64 { return int64(time.Until(deadline)) }
+	end, cancel := a.allowance()
+	defer cancel()
+	deadline, _ := end.Deadline()
+	return solver.Limits{
+		Solves:    a.limits.Solves,
+		Remaining: func() int64 { return int64(time.Until(deadline)) },
 	}
-	return limits
+}
+
+func (a *answers) allowance() (context.Context, context.CancelFunc) {
+	allowed := a.limits.Time
+	if deadline, ok := a.ctx.Deadline(); ok {
+		allowed = min(allowed, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(a.ctx, allowed)
 }
 
 func adopted(wants []*want) []Adoption {
@@ -180,7 +192,11 @@ func adopted(wants []*want) []Adoption {
 func refused(s *want) answered {
 	reasons := []Reason{*s.refusal, {Subscription: s.Name, Text: "subscription " + s.Name + " exists"}}
 	return answered{
-		component: Component{Subscriptions: []string{s.Name}, Unsolvable: &Unsolvable{Reasons: sorted(reasons)}},
+		component: Component{
+			Subscriptions: []string{s.Name},
+			Adopted:       adopted([]*want{s}),
+			Unsolvable:    &Unsolvable{Reasons: sorted(reasons)},
+		},
 		wants:     []*want{s},
 		neighbors: []string{s.Name},
 	}
@@ -196,7 +212,11 @@ func (a *answers) exhausted(wants []*want, why string) answered {
 		Cure: "leave fewer choices: name catalogs and channels, or set annotation chandler.dev/version-range",
 	}
 	return answered{
-		component: Component{Subscriptions: names(wants), Unsolvable: &Unsolvable{Reasons: []Reason{reason}, Exhausted: true}},
+		component: Component{
+			Subscriptions: names(wants),
+			Adopted:       adopted(wants),
+			Unsolvable:    &Unsolvable{Reasons: []Reason{reason}, Exhausted: true},
+		},
 		wants:     wants,
 		neighbors: names(wants),
 	}
