@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +58,10 @@ func BenchmarkUpgrade(b *testing.B) {
 		time.Sleep(time.Second) // let the last status be written
 		afterUpgrade := s.writes(b)
 		memory := residentMegabytes(b, s.controller.Pid())
+
+		writes := s.writeEvents(b)
+		logWrites(b, "install", writes[before:afterInstall])
+		logWrites(b, "upgrade", writes[afterInstall:])
 
 		time.Sleep(quiet(b))
 		b.ReportMetric(installed.Sub(start).Seconds(), "s/install")
@@ -108,17 +114,37 @@ func (s *stack) approve(t testing.TB, ns, csv string) {
 // the audit log of the API server. Events and leases are not counted.
 func (s *stack) writes(t testing.TB) int {
 	t.Helper()
-	n := 0
+	return len(s.writeEvents(t))
+}
+
+func (s *stack) writeEvents(t testing.TB) (writes []auditEvent) {
+	t.Helper()
 	for _, e := range s.audit(t) {
 		if strings.HasPrefix(e.UserAgent, "chandler") && e.Stage == "ResponseComplete" && e.ResponseStatus.Code < 300 &&
 			e.ObjectRef.Resource != "events" && e.ObjectRef.Resource != "leases" {
 			switch e.Verb {
 			case "create", "update", "patch", "delete", "deletecollection":
-				n++
+				writes = append(writes, e)
 			}
 		}
 	}
-	return n
+	return writes
+}
+
+// logWrites prints how often each kind of object was written.
+func logWrites(t testing.TB, title string, writes []auditEvent) {
+	t.Helper()
+	count := map[string]int{}
+	for _, e := range writes {
+		resource := e.ObjectRef.Resource
+		if e.ObjectRef.Subresource != "" {
+			resource += "/" + e.ObjectRef.Subresource
+		}
+		count[e.Verb+" "+resource]++
+	}
+	for _, what := range slices.Sorted(maps.Keys(count)) {
+		t.Logf("%s: %3d %s", title, count[what], what)
+	}
 }
 
 type auditEvent struct {
