@@ -54,15 +54,20 @@ func (s source) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 				return
 			}
 		}
-		for _, p := range a.finish() {
-			item := registry.Item{Package: &p.Package, Deprecations: p.deprecations, Where: p.where}
-			if !yield(item, nil) {
-				return
-			}
+		a.yieldPackages(yield)
+	}
+}
+
+// yieldPackages yields the packages, and what was wrong.
+func (a *assembler) yieldPackages(yield func(registry.Item, error) bool) {
+	for _, p := range a.finish() {
+		item := registry.Item{Package: &p.Package, Deprecations: p.deprecations, Where: p.where}
+		if !yield(item, nil) {
+			return
 		}
-		if err := registry.InvalidCatalog(a.problems); err != nil {
-			yield(registry.Item{}, err)
-		}
+	}
+	if err := registry.InvalidCatalog(a.problems); err != nil {
+		yield(registry.Item{}, err)
 	}
 }
 
