@@ -20,7 +20,13 @@ type group struct {
 // or conflicts. The fixed entries join the group that they matter to; those
 // that matter to none are left out.
 func (w *world) partition(wants []*want, fixed []*entry) []*group {
-	p := &parts{packages: map[string]*node{}, apis: map[registry.GVK]*node{}, entries: map[*entry]*node{}, wants: map[*want]*node{}}
+	p := &parts{
+		packages: map[string]*node{},
+		apis:     map[registry.GVK]*node{},
+		entries:  map[*entry]*node{},
+		wants:    map[*want]*node{},
+		visited:  map[*entry]bool{},
+	}
 	tooMany := map[*want]bool{}
 	for _, s := range wants {
 		p.wants[s] = &node{}
@@ -40,13 +46,15 @@ type parts struct {
 	apis     map[registry.GVK]*node
 	entries  map[*entry]*node
 	wants    map[*want]*node
+	visited  map[*entry]bool
 }
 
 // entry joins an entry with what it touches.
 func (p *parts) entry(e *entry) {
-	if n := p.entries[e]; n != nil && n.parent != nil {
-		return // it came by before
+	if p.visited[e] {
+		return
 	}
+	p.visited[e] = true
 	n := nodeOf(p.entries, e)
 	for _, name := range e.facts().PackageNames() {
 		n.join(nodeOf(p.packages, name))

@@ -45,7 +45,7 @@ func (a *answers) cures(ctx context.Context, p Problem, c Cure, x *answered) boo
 	names := slices.Clone(x.neighbors)
 	for {
 		small := p
-		small.Subscriptions = only(p.Subscriptions, names)
+		small.Subscriptions = only(p.Subscriptions, names, c)
 		before, err := answer(ctx, small)
 		if err != nil {
 			return false
@@ -74,13 +74,19 @@ func better(before, after *answers, subscriptions []string) bool {
 	return true
 }
 
-// only returns the named subscriptions and all others of their packages.
-func only(list []Subscription, names []string) []Subscription {
+// only returns the named subscriptions and all others of their packages,
+// before and after a change.
+func only(list []Subscription, names []string, c Cure) []Subscription {
 	packages := map[string]bool{}
+	for _, change := range c.Changes {
+		if change.Subscribe != nil {
+			packages[change.Subscribe.Package] = true
+		}
+	}
 	for _, s := range list {
 		packages[s.Package] = packages[s.Package] || slices.Contains(names, s.Name)
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(s Subscription) bool { return !packages[s.Package] })
+	return without(list, func(s Subscription) bool { return !packages[s.Package] })
 }
 
 // together adds to the names those of all subscriptions that touch what the
@@ -239,7 +245,7 @@ func (a *answers) dislodge(e *entry) []Cure {
 		return nil
 	}
 	var list []Cure
-	if e.blocks {
+	if e.blocks != nil {
 		list = append(list, Cure{
 			Text:    "set upgradeStrategy TechPreviewUnsafeFailForward on the operator group",
 			Changes: []Change{{FailForward: true}},

@@ -114,8 +114,8 @@ func (f *formula) addExclusions() {
 }
 
 // atMostOne lets one of the entries be there. What is installed side by side
-// may go on so, except behind a failed upgrade: what that was to replace stops
-// the next one.
+// may go on so, except behind a failed upgrade: what that was to replace
+// excludes it, and so stops the next one.
 func (f *formula) atMostOne(x fact) {
 	var offered, installed []*entry
 	var lits []solver.Lit
@@ -134,7 +134,7 @@ func (f *formula) atMostOne(x fact) {
 			f.clause(g, -f.lits[a], -f.lits[b])
 		}
 		for _, b := range installed[:i] {
-			if a.blocks != b.blocks {
+			if a.blocks == b && !slices.Contains(f.g.fixed, b) || b.blocks == a && !slices.Contains(f.g.fixed, a) {
 				f.clause(g, -f.lits[a], -f.lits[b])
 			}
 		}

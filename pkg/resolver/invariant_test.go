@@ -18,7 +18,7 @@ import (
 // there then.
 func TestEverySolutionPassesTheChecker(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		s := resolve(rt, p)
 		if err := check(p, s); err != nil {
 			rt.Fatalf("%v\n%s", err, describe(p, s))
@@ -67,7 +67,9 @@ func metByCluster(p resolver.Problem, r constraint.Predicate) bool {
 }
 
 func metBefore(p resolver.Problem, r constraint.Predicate) bool {
-	return slices.ContainsFunc(p.Installed, func(i resolver.Installed) bool { return r.Match(constraint.Read(&i.Bundle)) })
+	return slices.ContainsFunc(p.Installed, func(i resolver.Installed) bool {
+		return !givesWay(p, i) && r.Match(constraint.Read(&i.Bundle))
+	})
 }
 
 func carryOut(p resolver.Problem, s resolver.Solution) ([]present, error) {
@@ -102,11 +104,20 @@ func carryOut(p resolver.Problem, s resolver.Solution) ([]present, error) {
 		}
 	}
 	for _, i := range p.Installed {
-		if !gone[i.Bundle.Name] {
+		if !gone[i.Bundle.Name] && !givesWay(p, i) {
 			after = append(after, present{i.Bundle.Name, constraint.Read(&i.Bundle), false})
 		}
 	}
 	return after, nil
+}
+
+// givesWay reports whether an operator that a subscription owns is replacing
+// another one, so that this one counts as gone.
+func givesWay(p resolver.Problem, old resolver.Installed) bool {
+	return slices.ContainsFunc(p.Installed, func(i resolver.Installed) bool {
+		owned := slices.ContainsFunc(p.Subscriptions, func(s resolver.Subscription) bool { return s.Installed == i.Bundle.Name })
+		return owned && i.Replaces == old.Bundle.Name && (i.Phase != resolver.PhaseFailed || p.FailForward)
+	})
 }
 
 // everybodyAnswered checks that each subscription is in one component and, if
@@ -132,7 +143,7 @@ func everybodyAnswered(p resolver.Problem, s resolver.Solution) error {
 
 func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		want := textOf(resolve(rt, p))
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
 		if diff := gocmp.Diff(want, textOf(resolve(rt, shuffled(p, r)))); diff != "" {
@@ -174,7 +185,7 @@ func shuffle[T any](r *rand.Rand, list []T) []T {
 // and a subscription that nobody else has to do with.
 func TestUnrelatedChangesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		want := resolve(rt, p)
 		more := p
 		foreign := packageYAML{Channels: map[string][]string{"x": {"zz.v2 -> zz.v1", "zz.v1"}}, Bundles: map[string]bundleYAML{
@@ -217,7 +228,7 @@ func decisions(s resolver.Solution) []string {
 // are offered.
 func TestFewerConstraintsStaySolvable(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		if !solved(resolve(rt, p)) {
 			return
 		}
@@ -248,7 +259,7 @@ func solved(s resolver.Solution) bool {
 func TestEveryCureCures(t *testing.T) {
 	cures := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		s := resolve(rt, p)
 		for _, c := range s.Components {
 			if c.Unsolvable == nil {
@@ -275,7 +286,7 @@ func TestEveryCureCures(t *testing.T) {
 // answer from whole catalogs.
 func TestGatherFindsEnough(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		var sources []resolver.Source
 		for _, c := range p.Catalogs {
 			sources = append(sources, resolver.Source{Ref: c.Ref, Priority: c.Priority, Store: &store{catalog: c, digest: c.Ref.String()}})
@@ -293,7 +304,7 @@ func TestGatherFindsEnough(t *testing.T) {
 // TestWhyAnswersForEverything asks why about random problems.
 func TestWhyAnswersForEverything(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := drawProblem(rt)
+		p := drawWide(rt)
 		s := resolve(rt, p)
 		for _, sub := range p.Subscriptions {
 			why, err := resolver.WhyVersion(t.Context(), p, sub.Name)

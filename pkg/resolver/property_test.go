@@ -40,6 +40,46 @@ func drawProblem(t *rapid.T) resolver.Problem {
 	return p
 }
 
+// drawWide draws a problem with what the oracle does not know: starting
+// points, version ranges, wrong names, failed upgrades and other limits.
+func drawWide(t *rapid.T) resolver.Problem {
+	p := drawProblem(t)
+	for i := range p.Subscriptions {
+		s := &p.Subscriptions[i]
+		switch rapid.IntRange(0, 9).Draw(t, "wish") {
+		case 0:
+			s.StartingCSV = s.Package + ".v1"
+		case 1:
+			s.VersionRange = rapid.SampledFrom([]string{">=1.0.0", "<2.0.0", "2.0.0", "!1.0.0", "nonsense"}).Draw(t, "range")
+		case 2:
+			s.Channel = "yy"
+		case 3:
+			s.Package += "q"
+		case 4:
+			s.Catalog = refOf("nowhere")
+		}
+	}
+	if len(p.Installed) > 0 && rapid.IntRange(0, 3).Draw(t, "failed") == 0 {
+		last := &p.Installed[len(p.Installed)-1]
+		last.Phase = resolver.PhaseFailed
+		last.Replaces = "former"
+		p.Installed = append(p.Installed, resolver.Installed{
+			Bundle: drawBundle(t, []string{"p"}).bundle("", "former"), Phase: resolver.PhaseReplacing,
+		})
+		p.FailForward = rapid.Bool().Draw(t, "forward")
+	}
+	if rapid.IntRange(0, 3).Draw(t, "kube") == 0 {
+		p.Cluster.KubeVersion = "1.30.0"
+		for _, c := range p.Catalogs {
+			for _, o := range c.Packages {
+				last := &o.Bundles[len(o.Bundles)-1]
+				last.Properties = append(slices.Clone(last.Properties), registry.Property{Type: "olm.csv.metadata", Value: []byte(`{"minKubeVersion":"1.31.0"}`)})
+			}
+		}
+	}
+	return p
+}
+
 // drawOffer draws a package with one or two channels of up to three versions.
 func drawOffer(t *rapid.T, pkg string, packages []string) resolver.Offer {
 	n := rapid.IntRange(1, 2).Draw(t, "versions")

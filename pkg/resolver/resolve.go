@@ -199,6 +199,7 @@ func refused(s *want) answered {
 		},
 		wants:     []*want{s},
 		neighbors: []string{s.Name},
+		entries:   s.roots(),
 	}
 }
 

@@ -62,7 +62,7 @@ func (w *world) retire(failForward bool) {
 		for e := w.predecessor(s.current); e != nil && !owned[e]; e = w.predecessor(e) {
 			switch {
 			case failed && !failForward:
-				e.blocks = true
+				e.blocks = s.current
 			case seen[e]:
 				s.refusal = w.refuseChain(s, e, "has already been seen")
 			case failed && e.installed.Phase != PhaseReplacing:

@@ -49,7 +49,7 @@ type entry struct {
 	offer     *offer     // nil if it is installed
 	installed *Installed // nil if it is offered
 	known     *constraint.Facts
-	blocks    bool    // a failed upgrade was to replace it
+	blocks    *entry  // the failed upgrade that was to replace it; nil if there is none
 	needs     []*need // nil until the entry is reached
 	reached   bool
 	walk      int // the last one that came by
