@@ -27,7 +27,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) (step.Outcome, error
 			return step.Stop(), err
 		}
 		s.failure = err
-		*last = phase.AfterFailure(*last, err)
+		*last = phase.AfterFailure(*last, w.Observation, err)
 	}
 	s.recheck = last.Recheck
 	if s.recheck == 0 && last.Phase == v1alpha1.CSVPhaseSucceeded {
@@ -41,6 +41,12 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) (step.Outcome, error
 
 // act does what the decision asks for.
 func (r *Reconciler) act(ctx context.Context, s *scope, w *world, d phase.Decision) error {
+	if d.Do == phase.Apply || d.Do == phase.SwitchOn {
+		var err error
+		if w.served.cluster, err = r.scopes.of(s.group.group); err != nil {
+			return err
+		}
+	}
 	switch d.Do {
 	case phase.Apply:
 		return r.install(ctx, s, w)
@@ -72,6 +78,10 @@ func (r *Reconciler) record(ctx context.Context, before *v1alpha1.ClusterService
 	if !r.enter(s.csv, s.path) && equality.Semantic.DeepEqual(before.Status.RequirementStatus, s.csv.Status.RequirementStatus) {
 		return nil
 	}
+	if s.path[len(s.path)-1].Do == phase.Delete {
+		r.announceAll(before, s) // nobody reads the status of what is being deleted
+		return nil
+	}
 	before.ObjectMeta = s.csv.ObjectMeta // join has written that
 	body, err := client.MergeFrom(before).Data(s.csv)
 	if err != nil {
@@ -82,13 +92,19 @@ func (r *Reconciler) record(ctx context.Context, before *v1alpha1.ClusterService
 		return client.IgnoreNotFound(err)
 	}
 	r.memory.note(reply)
+	r.announceAll(before, s)
+	return nil
+}
+
+// announceAll tells of each transition of this pass.
+func (r *Reconciler) announceAll(before *v1alpha1.ClusterServiceVersion, s *scope) {
+	last := phase.Observation{Phase: before.Status.Phase, Reason: before.Status.Reason, Message: before.Status.Message}
 	for _, d := range s.path {
-		if d.Changes(phase.Observation{Phase: before.Status.Phase, Reason: before.Status.Reason, Message: before.Status.Message}) {
+		if d.Changes(last) {
 			r.announce(s.csv, d)
 		}
-		before.Status.Phase, before.Status.Reason, before.Status.Message = d.Phase, d.Reason, d.Message
+		last.Phase, last.Reason, last.Message = d.Phase, d.Reason, d.Message
 	}
-	return nil
 }
 
 // enter sets the phases of path one after the other and reports whether the last one

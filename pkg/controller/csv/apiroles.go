@@ -51,7 +51,7 @@ func (r *Reconciler) ensureRole(ctx context.Context, wanted *rbacv1.ClusterRole)
 	} else if err != nil {
 		return err
 	}
-	_, err = r.cluster.Ensure(ctx, wanted)
+	_, err = r.scopes.full.Ensure(ctx, wanted)
 	return err
 }
 

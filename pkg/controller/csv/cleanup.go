@@ -105,7 +105,7 @@ func (r *Reconciler) resetConversions(ctx context.Context, csv *v1alpha1.Cluster
 			continue
 		}
 		if err == nil {
-			err = r.setConversion(ctx, name, &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter})
+			err = r.setConversion(ctx, r.scopes.full, name, &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter})
 		}
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/events"
@@ -38,9 +39,11 @@ type VersionReader interface {
 
 // Options are what a Reconciler works with.
 type Options struct {
-	Client   client.Client // reads from a cache with CacheOptions
-	Live     client.Reader // reads from the API server
-	Cluster  *kube.Cluster // installs what runs for a ClusterServiceVersion
+	Client  client.Client // reads from a cache with CacheOptions
+	Live    client.Reader // reads from the API server
+	Cluster *kube.Cluster // installs what runs for a ClusterServiceVersion
+	// As returns the cluster with the rights of a ServiceAccount only.
+	As       func(types.NamespacedName) (*kube.Cluster, error)
 	Version  VersionReader
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
@@ -50,7 +53,7 @@ type Options struct {
 type Reconciler struct {
 	client   client.Client
 	live     client.Reader
-	cluster  *kube.Cluster
+	scopes   *scopes
 	version  *serverVersion
 	recorder events.EventRecorder
 	clock    clock.PassiveClock
@@ -61,7 +64,7 @@ type Reconciler struct {
 // New returns a Reconciler.
 func New(o Options) *Reconciler {
 	return &Reconciler{
-		client: o.Client, live: o.Live, cluster: o.Cluster, recorder: o.Recorder, clock: o.Clock,
+		client: o.Client, live: o.Live, scopes: &scopes{full: o.Cluster, as: o.As}, recorder: o.Recorder, clock: o.Clock,
 		version: &serverVersion{reader: o.Version, clock: o.Clock},
 		memory:  newMemory(o.Clock),
 		claims:  &claims{client: o.Client, live: o.Live},
@@ -79,7 +82,7 @@ func OptionsFor(mgr ctrl.Manager) (Options, error) {
 		return Options{}, err
 	}
 	return Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Cluster: cluster, Version: server,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Cluster: cluster, As: impersonate(mgr), Version: server,
 		Recorder: mgr.GetEventRecorder(component), Clock: clock.RealClock{},
 	}, nil
 }
@@ -121,7 +124,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, csv *v1alpha1.ClusterService
 		return result(ctx, outcome, err)
 	}
 	if s.failure != nil {
-		return ctrl.Result{}, s.failure // the status says so; a backoff tries again
+		ctrl.LoggerFrom(ctx).Info("the install failed", "reason", s.failure.Error(), "again", s.recheck)
 	}
 	if s.recheck > 0 {
 		return ctrl.Result{RequeueAfter: s.recheck}, nil

@@ -33,10 +33,15 @@ func (r *Reconciler) extendRights(ctx context.Context, csv *v1alpha1.ClusterServ
 	}
 	wanted := extendedRights(csv, targets, have)
 	for _, obj := range wanted {
-		if !have.has(obj) {
-			if _, err := r.cluster.Ensure(ctx, obj); err != nil {
-				return err
-			}
+		if have.has(obj) {
+			continue
+		}
+		cluster, err := r.scopes.of(group)
+		if err == nil {
+			_, err = cluster.Ensure(ctx, obj)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	for _, obj := range have.surplus(csv, wanted) {

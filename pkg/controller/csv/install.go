@@ -39,7 +39,7 @@ func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 				continue
 			}
 		}
-		if err := r.applyDeployment(ctx, wanted); err != nil {
+		if err := r.applyDeployment(ctx, w.served.cluster, wanted); err != nil {
 			return fmt.Errorf("deployment %q: %w", wanted.Name, err)
 		}
 	}
@@ -49,8 +49,8 @@ func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 // applyDeployment writes wanted so that fields of others, such as replicas of an
 // autoscaler, stay. Some manifests cannot be applied that way (a list with a repeated
 // key, a strategy for which old defaults stand in the way); those replace the spec.
-func (r *Reconciler) applyDeployment(ctx context.Context, wanted *appsv1.Deployment) error {
-	result, err := r.cluster.Ensure(ctx, wanted)
+func (r *Reconciler) applyDeployment(ctx context.Context, cluster *kube.Cluster, wanted *appsv1.Deployment) error {
+	result, err := cluster.Ensure(ctx, wanted)
 	if err == nil {
 		if result.Written {
 			r.memory.noteVersion(wanted, result.Object.GetResourceVersion())
@@ -60,7 +60,7 @@ func (r *Reconciler) applyDeployment(ctx context.Context, wanted *appsv1.Deploym
 	if cause, ok := errors.AsType[*apierrors.StatusError](err); !ok || !apierrors.IsInvalid(cause) && !apierrors.IsInternalError(cause) {
 		return err
 	}
-	replaced, replaceErr := r.replaceDeployment(ctx, wanted)
+	replaced, replaceErr := replaceDeployment(ctx, cluster.Client(), wanted)
 	if replaceErr != nil {
 		return kube.Classify(replaceErr, fmt.Sprintf("replace Deployment %q", wanted.Name))
 	}
@@ -68,18 +68,18 @@ func (r *Reconciler) applyDeployment(ctx context.Context, wanted *appsv1.Deploym
 	return nil
 }
 
-func (r *Reconciler) replaceDeployment(ctx context.Context, wanted *appsv1.Deployment) (*appsv1.Deployment, error) {
+func replaceDeployment(ctx context.Context, c client.Client, wanted *appsv1.Deployment) (*appsv1.Deployment, error) {
 	replaced := wanted.DeepCopy()
 	live := &appsv1.Deployment{}
-	err := r.live.Get(ctx, client.ObjectKeyFromObject(wanted), live)
+	err := c.Get(ctx, client.ObjectKeyFromObject(wanted), live)
 	if apierrors.IsNotFound(err) {
-		return replaced, r.client.Create(ctx, replaced, client.FieldOwner(kube.FieldManager))
+		return replaced, c.Create(ctx, replaced, client.FieldOwner(kube.FieldManager))
 	}
 	if err != nil {
 		return nil, err
 	}
 	replaced.ResourceVersion = live.ResourceVersion
-	return replaced, r.client.Update(ctx, replaced, client.FieldOwner(kube.FieldManager))
+	return replaced, c.Update(ctx, replaced, client.FieldOwner(kube.FieldManager))
 }
 
 // deleteOrphans deletes Deployments that the spec no longer names.

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv"
@@ -173,13 +174,13 @@ func TestFailedInstallIsReportedAndTriedAgain(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := w.reconcile("v1"); err == nil {
-		t.Error("reconcile reports no error, want one that backs off")
+	if result, err := w.reconcile("v1"); err != nil || result.RequeueAfter == 0 {
+		t.Errorf("reconcile = %v, %v, want to try again", result, err)
 	}
-	w.want("v1", "Failed/InstallComponentFailed")
+	w.want("v1", "Failed/InstallComponentFailedNoRetry")
 	w.writes = nil
-	if _, err := w.reconcile("v1"); err == nil {
-		t.Error("reconcile reports no error, want one that backs off")
+	if result, err := w.reconcile("v1"); err != nil || result.RequeueAfter == 0 {
+		t.Errorf("reconcile = %v, %v, want to try again", result, err)
 	}
 	if diff := cmp.Diff([]string{"apply op"}, w.writes); diff != "" {
 		t.Errorf("writes of a second failure (-want +got):\n%s", diff)
@@ -218,5 +219,24 @@ func TestSubscriptionConfigReachesThePods(t *testing.T) {
 	w.mustReconcile("v1")
 	if diff := cmp.Diff(want[1:], env()); diff != "" {
 		t.Errorf("env after the config was removed (-want +got):\n%s", diff)
+	}
+}
+
+func TestInstallsWithTheRightsOfTheGroup(t *testing.T) {
+	og := group("g", "ns")
+	og.Spec.ServiceAccountName = "installer"
+	w := newFakeWorld(t, og, fakeCSV("v1", plain))
+	w.mustReconcile("v1")
+	w.want("v1", "Failed/InstallComponentFailedNoRetry")
+	current := &operatorsv1.OperatorGroup{}
+	w.get(current, "g")
+	current.Status.ServiceAccountRef = &corev1.ObjectReference{Namespace: "ns", Name: "installer"}
+	if err := w.Status().Update(t.Context(), current); err != nil {
+		t.Fatal(err)
+	}
+	w.mustReconcile("v1")
+	w.want("v1", "Installing/InstallSucceeded")
+	if diff := cmp.Diff([]types.NamespacedName{{Namespace: "ns", Name: "installer"}}, w.actedAs); diff != "" {
+		t.Errorf("acted as (-want +got):\n%s", diff)
 	}
 }

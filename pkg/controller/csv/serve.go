@@ -25,6 +25,7 @@ const longestRest = 12 * time.Hour
 
 // served is what the API server calls of one ClusterServiceVersion.
 type served struct {
+	cluster   *kube.Cluster // with the rights that the OperatorGroup installs with; set before acting
 	endpoints []serving.Endpoint
 	usable    map[string]serving.Certificate // by Deployment
 	problem   map[string]serving.Problem     // by Deployment
@@ -238,7 +239,7 @@ func (r *Reconciler) whatDoesNotAnswer(ctx context.Context, csv *v1alpha1.Cluste
 // ClusterServiceVersion no longer describes.
 func (r *Reconciler) switchOn(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) error {
 	for _, e := range s.endpoints {
-		if err := r.ensureAll(ctx, serving.Support(csv, e)); err != nil {
+		if err := s.ensureAll(ctx, serving.Support(csv, e)); err != nil {
 			return err
 		}
 	}
@@ -257,7 +258,7 @@ func (r *Reconciler) switchOn(ctx context.Context, csv *v1alpha1.ClusterServiceV
 		}
 	}
 	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
-		if _, err := r.cluster.Ensure(ctx, serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA)); err != nil {
+		if _, err := s.cluster.Ensure(ctx, serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA)); err != nil {
 			return err
 		}
 	}
@@ -268,7 +269,7 @@ func (r *Reconciler) switchOnWebhook(ctx context.Context, csv *v1alpha1.ClusterS
 	ca := s.usable[d.DeploymentName].CA
 	if d.Type == v1alpha1.ConversionWebhook {
 		for _, name := range d.ConversionCRDs {
-			if err := r.setConversion(ctx, name, serving.Conversion(csv, d, ca)); err != nil {
+			if err := r.setConversion(ctx, s.cluster, name, serving.Conversion(csv, d, ca)); err != nil {
 				return err
 			}
 		}
@@ -281,12 +282,12 @@ func (r *Reconciler) switchOnWebhook(ctx context.Context, csv *v1alpha1.ClusterS
 	if name := have.nameFor(wanted); name != "" {
 		wanted.SetName(name)
 	}
-	_, err = r.cluster.Ensure(ctx, wanted)
+	_, err = s.cluster.Ensure(ctx, wanted)
 	return err
 }
 
 // setConversion writes the conversion stanza of a CRD and nothing else of it.
-func (r *Reconciler) setConversion(ctx context.Context, name string, wanted *apiextensionsv1.CustomResourceConversion) error {
+func (r *Reconciler) setConversion(ctx context.Context, cluster *kube.Cluster, name string, wanted *apiextensionsv1.CustomResourceConversion) error {
 	crd := &apiextensionsv1.CustomResourceDefinition{}
 	if err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
 		return kube.Classify(err, fmt.Sprintf("read CustomResourceDefinition %q", name))
@@ -296,13 +297,13 @@ func (r *Reconciler) setConversion(ctx context.Context, name string, wanted *api
 	}
 	before := crd.DeepCopy()
 	crd.Spec.Conversion = wanted
-	err := r.client.Patch(ctx, crd, client.MergeFrom(before), client.FieldOwner(kube.FieldManager))
+	err := cluster.Client().Patch(ctx, crd, client.MergeFrom(before), client.FieldOwner(kube.FieldManager))
 	return kube.Classify(err, fmt.Sprintf("switch the conversion of CustomResourceDefinition %q", name))
 }
 
-func (r *Reconciler) ensureAll(ctx context.Context, objects []client.Object) error {
+func (s served) ensureAll(ctx context.Context, objects []client.Object) error {
 	for _, obj := range objects {
-		if _, err := r.cluster.Ensure(ctx, obj); err != nil {
+		if _, err := s.cluster.Ensure(ctx, obj); err != nil {
 			return err
 		}
 	}
@@ -330,14 +331,14 @@ func (r *Reconciler) certify(ctx context.Context, csv *v1alpha1.ClusterServiceVe
 				return err
 			}
 		}
-		if _, err := r.cluster.Ensure(ctx, serving.Secret(csv, e, issued)); err != nil {
+		if _, err := s.cluster.Ensure(ctx, serving.Secret(csv, e, issued)); err != nil {
 			return err
 		}
 		updated, rotate := metav1.NewTime(r.clock.Now()), metav1.NewTime(issued.RotateAt())
 		csv.Status.CertsLastUpdated, csv.Status.CertsRotateAt = &updated, &rotate
 	}
 	for _, e := range s.endpoints {
-		if err := r.ensureAll(ctx, serving.Support(csv, e)); err != nil {
+		if err := s.ensureAll(ctx, serving.Support(csv, e)); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ type fakeWorld struct {
 	events     chan string
 	writes     []string
 	refuse     func(obj client.Object) error // what the API server says to a write
+	actedAs    []types.NamespacedName        // ServiceAccounts whose rights were used
 }
 
 type serverVersion string
@@ -92,6 +93,10 @@ func newFakeWorld(t *testing.T, objects ...client.Object) *fakeWorld {
 	w.events = recorder.Events
 	w.reconciler = csv.New(csv.Options{
 		Client: w.Client, Live: w.Client, Cluster: kube.New(w.Client),
+		As: func(account types.NamespacedName) (*kube.Cluster, error) {
+			w.actedAs = append(w.actedAs, account)
+			return kube.New(w.Client), nil
+		},
 		Version: serverVersion("v1.36.3"), Recorder: recorder, Clock: w.clock,
 	})
 	return w

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+
+	"chandler.dev/olm/pkg/failure"
 )
 
 const (
@@ -91,12 +93,24 @@ func nextInstallReady(o Observation) Decision {
 }
 
 // AfterFailure is the decision that replaces d when its action failed for a reason that
-// the author of the ClusterServiceVersion or an administrator has to cure.
-func AfterFailure(d Decision, err error) Decision {
+// somebody has to cure; o is the observation that the pass began with. Rights and
+// namespaces are cured without a sign that a watch would see, so it is tried again: soon
+// at first, then ever less often.
+func AfterFailure(d Decision, o Observation, err error) Decision {
 	if d.Do != Apply && d.Do != SwitchOn {
 		return d
 	}
-	return move(v1alpha1.CSVPhaseFailed, v1alpha1.CSVReasonComponentFailed, "install strategy failed: "+err.Error())
+	reason := v1alpha1.CSVReasonComponentFailed
+	if failure.KindOf(err) == failure.Blocked {
+		// OLM does not try again until it sees a Role or ServiceAccount change.
+		reason = v1alpha1.CSVReasonComponentFailedNoRetry
+	}
+	after := move(v1alpha1.CSVPhaseFailed, reason, "install strategy failed: "+err.Error())
+	after.Recheck = firstWait
+	if o.Phase == v1alpha1.CSVPhaseFailed {
+		after.Recheck = waitFor(o.Elapsed)
+	}
+	return after
 }
 
 func nextInstalling(o Observation) Decision {
@@ -224,6 +238,9 @@ func retry(o Observation) Decision {
 	untouched := o.Install.Health != Outdated && o.Install.Health != Missing
 	if o.Reason == v1alpha1.CSVReasonInstallCheckFailed && untouched && (o.Install.Health != Healthy || o.Serving.Off == "") {
 		return stay(o)
+	}
+	if o.Reason == v1alpha1.CSVReasonComponentFailedNoRetry {
+		return move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonDetectedClusterChange, "Cluster resources changed state")
 	}
 	return move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonNeedsReinstall, waitingMessage(o))
 }

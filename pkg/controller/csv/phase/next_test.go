@@ -9,6 +9,7 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
+	"chandler.dev/olm/pkg/failure"
 )
 
 const (
@@ -157,7 +158,10 @@ func TestNext(t *testing.T) {
 
 		"Failed: Deployment missing": {phase.Observation{Phase: failed, Reason: "ComponentUnhealthy", Install: missing}, want{pending, "NeedsReinstall", ""}},
 		"Failed: CRD missing":        {phase.Observation{Phase: failed, Reason: "ComponentUnhealthy", Unmet: true}, want{pending, "RequirementsNotMet", ""}},
-		"Failed: healthy again":      {phase.Observation{Phase: failed, Reason: "InstallCheckFailed", Install: healthy}, want{succeeded, "InstallSucceeded", ""}},
+		"Failed: rights were missing, tried again": {
+			phase.Observation{Phase: failed, Reason: "InstallComponentFailedNoRetry", Install: missing}, want{pending, "DetectedClusterChange", ""},
+		},
+		"Failed: healthy again": {phase.Observation{Phase: failed, Reason: "InstallCheckFailed", Install: healthy}, want{succeeded, "InstallSucceeded", ""}},
 		"Failed: waited in vain, rests": {
 			phase.Observation{Phase: failed, Reason: "InstallCheckFailed", Install: waiting}, want{failed, "InstallCheckFailed", ""},
 		},
@@ -252,14 +256,44 @@ func TestMessages(t *testing.T) {
 }
 
 func TestAfterFailure(t *testing.T) {
-	d := phase.AfterFailure(phase.Next(phase.Observation{Phase: installReady}), errors.New("forbidden"))
-	want := phase.Decision{Phase: failed, Reason: "InstallComponentFailed", Message: "install strategy failed: forbidden"}
-	if diff := cmp.Diff(want, d); diff != "" {
-		t.Errorf("AfterFailure() (-want +got):\n%s", diff)
+	install := phase.Next(phase.Observation{Phase: installReady})
+	tests := map[string]struct {
+		decision phase.Decision
+		from     phase.Observation
+		err      error
+		want     phase.Decision
+	}{
+		"something is wrong with a manifest": {
+			install,
+			phase.Observation{Phase: pending},
+			failure.New(failure.Invalid, "bad"),
+			phase.Decision{Phase: failed, Reason: "InstallComponentFailed", Message: "install strategy failed: bad", Recheck: time.Second},
+		},
+		"rights are missing": {
+			install,
+			phase.Observation{Phase: pending},
+			failure.New(failure.Blocked, "forbidden"),
+			phase.Decision{Phase: failed, Reason: "InstallComponentFailedNoRetry", Message: "install strategy failed: forbidden", Recheck: time.Second},
+		},
+		"still, after a while": {
+			install,
+			phase.Observation{Phase: failed, Elapsed: 40 * time.Second},
+			failure.New(failure.Blocked, "forbidden"),
+			phase.Decision{Phase: failed, Reason: "InstallComponentFailedNoRetry", Message: "install strategy failed: forbidden", Recheck: 10 * time.Second},
+		},
+		"a deletion has its own errors": {
+			phase.Decision{Phase: deleting, Do: phase.Delete},
+			phase.Observation{Phase: deleting},
+			errors.New("x"),
+			phase.Decision{Phase: deleting, Do: phase.Delete},
+		},
 	}
-	gone := phase.Next(phase.Observation{Phase: deleting})
-	if diff := cmp.Diff(gone, phase.AfterFailure(gone, errors.New("x"))); diff != "" {
-		t.Errorf("AfterFailure() of a deletion (-want +got):\n%s", diff)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, phase.AfterFailure(tt.decision, tt.from, tt.err)); diff != "" {
+				t.Errorf("AfterFailure() (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
