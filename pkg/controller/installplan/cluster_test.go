@@ -21,9 +21,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -63,7 +64,7 @@ func start(t *testing.T, bundles ...registry.Bundle) *running {
 	}
 	mgr, err := ctrl.NewManager(r.Config, ctrl.Options{
 		Scheme: testkit.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +80,11 @@ func start(t *testing.T, bundles ...registry.Bundle) *running {
 	reconciler := installplan.New(installplan.Options{
 		Client: mgr.GetClient(), Cluster: kube.New(r.count(live)).WithDiscovery(served), Contents: &r.contents, Clock: clock.RealClock{},
 		Recorder: mgr.GetEventRecorder("test"), RetryWindow: time.Second,
+		As: func(sa types.NamespacedName) (*kube.Cluster, error) {
+			cfg := rest.CopyConfig(r.Config)
+			cfg.Impersonate.UserName = "system:serviceaccount:" + sa.Namespace + ":" + sa.Name
+			return kube.Connect(cfg, testkit.Scheme(), mgr.GetRESTMapper())
+		},
 	})
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
@@ -125,15 +131,22 @@ func (r *running) space(t *testing.T) string {
 	if err := r.Client.Create(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	g.Status.Namespaces, g.Status.LastUpdated = []string{ns}, ptr.To(metav1.Now())
+	g.Status.Namespaces, g.Status.LastUpdated = []string{ns}, new(metav1.Now())
 	if err := r.Client.Status().Update(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
 	return ns
 }
 
-// run writes a plan as its maker does and returns it when it is over.
+// run stores a plan and returns it when it is over.
 func (r *running) run(t *testing.T, plan *v1alpha1.InstallPlan) *v1alpha1.InstallPlan {
+	t.Helper()
+	r.write(t, plan)
+	return r.wait(t, plan)
+}
+
+// write stores a plan as its maker does.
+func (r *running) write(t *testing.T, plan *v1alpha1.InstallPlan) {
 	t.Helper()
 	plan.OwnerReferences = nil
 	status := plan.Status.DeepCopy()
@@ -144,6 +157,11 @@ func (r *running) run(t *testing.T, plan *v1alpha1.InstallPlan) *v1alpha1.Instal
 	if err := r.Client.Status().Update(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// wait returns a plan when it is over.
+func (r *running) wait(t *testing.T, plan *v1alpha1.InstallPlan) *v1alpha1.InstallPlan {
+	t.Helper()
 	testkit.Eventually(t, time.Minute, func(ctx context.Context) error {
 		if err := r.Client.Get(ctx, client.ObjectKeyFromObject(plan), plan); err != nil {
 			return err
@@ -364,3 +382,4 @@ func TestStoredVersions(t *testing.T) {
 		t.Errorf("the object is now %v", gadget.Object["spec"])
 	}
 }
+

@@ -7,6 +7,7 @@ package installplan
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
@@ -69,6 +70,9 @@ type Options struct {
 type Reconciler struct {
 	o       Options
 	settled settled
+
+	mu     sync.Mutex
+	scoped map[types.NamespacedName]*kube.Cluster // by ServiceAccount
 }
 
 // New returns a Reconciler.
@@ -95,6 +99,25 @@ func OptionsFor(mgr ctrl.Manager, contents Contents) (Options, error) {
 			return kube.Connect(scoped, mgr.GetScheme(), mgr.GetRESTMapper())
 		},
 	}, nil
+}
+
+// as returns the cluster with the rights of a ServiceAccount, always the same
+// for the same.
+func (r *Reconciler) as(sa types.NamespacedName) (*kube.Cluster, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.scoped[sa]; ok {
+		return c, nil
+	}
+	c, err := r.o.As(sa)
+	if err != nil {
+		return nil, err
+	}
+	if r.scoped == nil {
+		r.scoped = map[types.NamespacedName]*kube.Cluster{}
+	}
+	r.scoped[sa] = c
+	return c, nil
 }
 
 // crdIndex finds unfinished plans by the CustomResourceDefinitions that they bring.

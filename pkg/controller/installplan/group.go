@@ -31,7 +31,7 @@ func (r *Reconciler) checkGroup(ctx context.Context, s *scope) (step.Outcome, er
 	if !equality.Semantic.DeepEqual(s.plan.Status.AttenuatedServiceAccountRef, ref) {
 		s.plan.Status.AttenuatedServiceAccountRef = ref
 	}
-	s.scoped, err = r.o.As(types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
+	s.scoped, err = r.as(types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
 	return step.Continue(), err
 }
 

@@ -22,6 +22,7 @@ type item struct {
 	manifest   render.Manifest
 	operator   string // name of the ClusterServiceVersion that needs it
 	namespaced bool
+	resource   string                     // plural name of its kind; empty if the plan itself brings the kind
 	desired    *unstructured.Unstructured // for all but CustomResourceDefinitions; placed when observed
 	live       *unstructured.Unstructured
 

@@ -37,10 +37,13 @@ func (r *Reconciler) preflight(ctx context.Context, s *scope) (step.Outcome, err
 		}
 	}
 	s.seen.States = make([]install.State, len(s.items))
-	if unserved != nil && len(s.seen.Refusals) == 0 {
+	switch {
+	case len(s.seen.Refusals) > 0:
+		return step.Continue(), nil
+	case unserved != nil:
 		return step.Stop(), unserved
 	}
-	return step.Continue(), nil
+	return step.Continue(), r.checkRights(ctx, s)
 }
 
 // broughtAPIs returns the kinds that the plan's own CustomResourceDefinitions
@@ -97,7 +100,7 @@ func (r *Reconciler) serviceOf(it *item, brought map[schema.GroupVersionKind]boo
 	}
 	api, err := r.o.Cluster.API(gvk)
 	if err == nil {
-		it.namespaced = api.Namespaced
+		it.namespaced, it.resource = api.Namespaced, api.Resource
 		return preflight.Served, nil
 	}
 	if failure.KindOf(err) != failure.NotFound {

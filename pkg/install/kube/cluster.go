@@ -76,6 +76,7 @@ func (c *Cluster) Client() client.Client { return c.client }
 
 // API says how a cluster serves a kind.
 type API struct {
+	Resource   string // plural, as in rules
 	Namespaced bool
 }
 
@@ -91,7 +92,7 @@ func (c *Cluster) API(gvk schema.GroupVersionKind) (API, error) {
 	case err != nil:
 		return API{}, Classify(err, "look up kind "+gvk.Kind)
 	}
-	return API{Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+	return API{Resource: mapping.Resource.Resource, Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
 }
 
 // HasOtherVersion reports whether the cluster serves a kind in any version.
