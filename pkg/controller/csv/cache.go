@@ -50,6 +50,9 @@ func CacheObjects() map[client.Object]cache.ByObject {
 	}
 }
 
+// keepObject leaves an object whole.
+func keepObject(obj any) (any, error) { return obj, nil }
+
 func notCopied() labels.Selector {
 	requirement, err := labels.NewRequirement(render.LabelCopiedFrom, selection.DoesNotExist, nil)
 	if err != nil { // the key is a constant that a test selects with

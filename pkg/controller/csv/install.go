@@ -35,7 +35,7 @@ func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 		wanted := &w.wanted[i]
 		if have := byName(w.existing, wanted.Name); have != nil {
 			current := phase.Inspect([]appsv1.Deployment{*wanted}, w.existing, s.csv.Annotations)
-			if current.Health != phase.Outdated {
+			if current.Health != phase.Outdated && !w.Drifted {
 				continue
 			}
 		}

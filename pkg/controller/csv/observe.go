@@ -7,6 +7,8 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv/phase"
@@ -44,6 +46,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 			return nil, err
 		}
 		w.Strategy = invalidStrategy(err)
+	}
+	if w.served.cluster, err = r.scopes.of(s.group.group); err != nil {
+		w.served.cluster = r.scopes.full // to look with; acting fails for the same reason
 	}
 	if err := r.observeDeployments(ctx, csv, w); err != nil {
 		return nil, err
@@ -136,7 +141,30 @@ func (r *Reconciler) observeDeployments(ctx context.Context, csv *v1alpha1.Clust
 	w.Taken = len(w.takers) > 0
 	w.existing = slices.DeleteFunc(list.Items, func(d appsv1.Deployment) bool { return !hasOwnerLabels(&d, csv) })
 	w.Install = phase.Inspect(w.wanted, w.existing, csv.Annotations)
-	return nil
+	if csv.Status.Phase == v1alpha1.CSVPhaseSucceeded {
+		w.Drifted, err = drifted(w)
+	}
+	return err
+}
+
+// drifted tells whether an existing Deployment lacks something that it was given.
+func drifted(w *world) (bool, error) {
+	for i := range w.wanted {
+		have := byName(w.existing, w.wanted[i].Name)
+		if have == nil {
+			continue
+		}
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(have)
+		if err != nil {
+			return false, err
+		}
+		live := &unstructured.Unstructured{Object: content}
+		live.SetGroupVersionKind(w.wanted[i].GroupVersionKind())
+		if same, err := w.served.cluster.IsAsDesired(live, &w.wanted[i]); err != nil || !same {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func hasOwnerLabels(obj client.Object, csv *v1alpha1.ClusterServiceVersion) bool {

@@ -25,7 +25,7 @@ const longestRest = 12 * time.Hour
 
 // served is what the API server calls of one ClusterServiceVersion.
 type served struct {
-	cluster   *kube.Cluster // with the rights that the OperatorGroup installs with; set before acting
+	cluster   *kube.Cluster // with the rights that the OperatorGroup installs with
 	endpoints []serving.Endpoint
 	usable    map[string]serving.Certificate // by Deployment
 	problem   map[string]serving.Problem     // by Deployment

@@ -182,6 +182,11 @@ func nextSucceeded(o Observation) Decision {
 		return d
 	case o.Serving.Unavailable != "":
 		return move(v1alpha1.CSVPhaseFailed, v1alpha1.CSVReasonComponentUnhealthy, o.Serving.Unavailable)
+	case o.Drifted:
+		// OLM compares a label only and lets a changed Deployment be.
+		d := stay(o)
+		d.Do = Apply
+		return d
 	default:
 		// A rollout with enough ready pods (Progressing) is no failure: a changed number of
 		// replicas or a restart must not make OLM's detour through Failed.

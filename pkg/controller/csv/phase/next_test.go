@@ -156,6 +156,10 @@ func TestNext(t *testing.T) {
 			want{succeeded, "InstallSucceeded", phase.SwitchOn},
 		},
 
+		"Succeeded: a changed Deployment is put right": {
+			phase.Observation{Phase: succeeded, Reason: "InstallSucceeded", Install: healthy, Drifted: true}, want{succeeded, "InstallSucceeded", phase.Apply},
+		},
+
 		"Failed: Deployment missing": {phase.Observation{Phase: failed, Reason: "ComponentUnhealthy", Install: missing}, want{pending, "NeedsReinstall", ""}},
 		"Failed: CRD missing":        {phase.Observation{Phase: failed, Reason: "ComponentUnhealthy", Unmet: true}, want{pending, "RequirementsNotMet", ""}},
 		"Failed: rights were missing, tried again": {

@@ -77,6 +77,7 @@ type Observation struct {
 	Superseded  bool     // some version further up the chain has Succeeded
 
 	Install Install
+	Drifted bool // somebody changed a Deployment behind the lifecycle's back
 	Taken   bool // another version has taken over one of the Deployments
 	Serving Serving
 }
