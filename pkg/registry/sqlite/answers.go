@@ -63,6 +63,10 @@ func (s *Store) PackageAnswer(ctx context.Context, name string) (*api.Package, e
 }
 
 func (s *Store) BundleAnswer(ctx context.Context, at wire.Address) (*api.Bundle, error) {
+	d, err := s.dictionary(ctx, at.Package)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := s.bundleAnswer.QueryContext(point(ctx), at.Package, at.Channel, at.Bundle)
 	if err != nil {
 		return nil, err
@@ -80,10 +84,10 @@ func (s *Store) BundleAnswer(ctx context.Context, at wire.Address) (*api.Bundle,
 	}
 	scratch := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer scratches.Put(scratch)
-	if scratch.common, err = expand(append(scratch.common[:0], place...), common); err != nil {
+	if scratch.common, err = expandWith(d.common, append(scratch.common[:0], place...), common); err != nil {
 		return nil, err
 	}
-	fields, err := scratch.join(kind, content, wire.Fields{Description: description, Icon: icon})
+	fields, err := scratch.join(kind, d, content, wire.Fields{Description: description, Icon: icon})
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +103,12 @@ type scratch struct {
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
 // join returns the common fields with the encoded content fields of a bundle.
-func (s *scratch) join(kind contentKind, z []byte, pkg wire.Fields) ([]byte, error) {
+func (s *scratch) join(kind contentKind, d dictionary, z []byte, pkg wire.Fields) ([]byte, error) {
 	if kind == noContent {
 		return slices.Clone(s.common), nil
 	}
 	var err error
-	if s.content, err = expand(s.content[:0], z); err != nil {
+	if s.content, err = expandWith(d.content, s.content[:0], z); err != nil {
 		return nil, err
 	}
 	if kind == messageContent {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -88,13 +89,16 @@ type writer struct {
 	provided     map[int64][]int64 // APIs by bundle
 	deprecations map[wire.Address]string
 	blobs        map[[3]string]int
+
+	dictionariesMu sync.Mutex
+	dictionaries   map[string]*sharedDictionary
 }
 
 func newWriter(ctx context.Context, tx *sql.Tx) (*writer, error) {
 	w := &writer{
 		tx: tx, statements: map[string]*sql.Stmt{}, digest: registry.NewDigester(),
 		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, apis: map[string]int64{}, provided: map[int64][]int64{},
-		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{},
+		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{}, dictionaries: map[string]*sharedDictionary{},
 	}
 	// The seal comes first, so that it is near the start of the file.
 	return w, w.exec(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)`, "seal", append([]byte(sealMark), make([]byte, sealLength)...))
@@ -134,7 +138,11 @@ func (w *writer) all(ctx context.Context, src registry.Source) error {
 			if err != nil {
 				return err
 			}
-			if err := start(func() row { return encode(item) }); err != nil {
+			var shared *sharedDictionary
+			if item.Bundle != nil {
+				shared = w.shared(item.Bundle.Package)
+			}
+			if err := start(shared.encoding(item)); err != nil {
 				return err
 			}
 		}
@@ -151,24 +159,65 @@ func (w *writer) all(ctx context.Context, src registry.Source) error {
 	return w.finish(ctx)
 }
 
-func encode(item registry.Item) row {
-	r := row{Item: item, sum: registry.SumOf(item)}
-	if item.Bundle == nil {
-		return r
+// sharedDictionary is the dictionary of a package while its first bundle is
+// being encoded. Others wait for it.
+type sharedDictionary struct {
+	dictionary
+
+	claimed bool          // by the first bundle; only the reader looks at it
+	ready   chan struct{} // closed when the dictionary is made
+}
+
+// shared returns the dictionary of a package. Only the reader calls it.
+func (w *writer) shared(pkg string) *sharedDictionary {
+	w.dictionariesMu.Lock()
+	defer w.dictionariesMu.Unlock()
+	d, ok := w.dictionaries[pkg]
+	if !ok {
+		d = &sharedDictionary{ready: make(chan struct{})}
+		w.dictionaries[pkg] = d
 	}
+	return d
+}
+
+// encoding returns the work of encoding an item. The first bundle of a package
+// makes the dictionary; work is started in order, so it never waits for work
+// that has not begun.
+func (d *sharedDictionary) encoding(item registry.Item) func() row {
+	if item.Bundle == nil {
+		return func() row { return row{Item: item, sum: registry.SumOf(item)} }
+	}
+	first := !d.claimed
+	d.claimed = true
+	return func() row {
+		if !first {
+			<-d.ready
+			return encode(item, nil, &d.dictionary)
+		}
+		defer close(d.ready)
+		return encode(item, &d.dictionary, &d.dictionary)
+	}
+}
+
+// encode encodes a bundle with a dictionary, after making it if it has to.
+func encode(item registry.Item, make, with *dictionary) row {
+	r := row{Item: item, sum: registry.SumOf(item)}
 	b := *item.Bundle
 	common, err := proto.MarshalOptions{Deterministic: true}.Marshal(wire.Common(b))
 	if err != nil {
 		r.err = err
 		return r
 	}
-	r.common = compress(common)
 	var content []byte
 	if r.kind, content, r.err = encodeContent(b); r.err != nil {
 		return r
 	}
+	if make != nil {
+		*make = dictionaryOf(common, content)
+	}
+	r.common = compressWith(with.common, common)
 	if r.kind != noContent {
-		r.content = compress(content)
+		r.content = compressWith(with.content, content)
 	}
 	if len(b.RelatedImages) > 0 {
 		images, err := json.Marshal(b.RelatedImages)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/klauspost/compress/s2"
 	"google.golang.org/protobuf/proto"
 
 	"chandler.dev/olm/pkg/failure"
@@ -31,11 +32,33 @@ func (w *writer) finish(ctx context.Context) error {
 	if err := w.exec(ctx, `DELETE FROM bundle WHERE package NOT IN (SELECT name FROM package)`); err != nil {
 		return err
 	}
+	if err := w.writeDictionaries(ctx); err != nil {
+		return err
+	}
 	wire.SortForListing(members)
 	if err := w.pages(ctx, members); err != nil {
 		return err
 	}
 	return w.exec(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)`, "digest", []byte(w.digest.Digest()))
+}
+
+func (w *writer) writeDictionaries(ctx context.Context) error {
+	for _, p := range w.packages {
+		d := w.dictionaries[p.Name]
+		if d == nil {
+			continue
+		}
+		var blobs [2]any
+		for i, dict := range []*s2.Dict{d.common, d.content} {
+			if dict != nil {
+				blobs[i] = compress(dict.Bytes())
+			}
+		}
+		if err := w.exec(ctx, `INSERT INTO dictionary (package, common_z, content_z) VALUES (?, ?, ?)`, p.Name, blobs[0], blobs[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) pkg(ctx context.Context, p registry.Package) error {

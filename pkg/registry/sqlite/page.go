@@ -72,7 +72,7 @@ func (w *writer) appendListed(ctx context.Context, page []byte, commonOf *sql.St
 		if err := rows.Scan(&z); err != nil {
 			return nil, err
 		}
-		msg, err := expand(nil, z)
+		msg, err := expandWith(w.dictionaries[m.Package].common, nil, z)
 		if err != nil {
 			return nil, err
 		}
@@ -146,16 +146,21 @@ func (s *Store) listed(ctx context.Context, page []byte) (*api.Bundle, []byte, e
 	}
 	var (
 		kind contentKind
+		pkg  string
 		z    []byte
 	)
-	err := s.db.QueryRowContext(ctx, `SELECT kind, content_z FROM bundle WHERE id = ?`, int64(id)).Scan(&kind, &z)
+	err := s.db.QueryRowContext(ctx, `SELECT kind, package, content_z FROM bundle WHERE id = ?`, int64(id)).Scan(&kind, &pkg, &z)
 	if err != nil {
 		return nil, nil, err
 	}
 	if kind != messageContent {
 		return wire.Encoded(msg), rest, nil
 	}
-	full, err := expand(append([]byte(nil), msg...), z)
+	d, err := s.dictionary(ctx, pkg)
+	if err != nil {
+		return nil, nil, err
+	}
+	full, err := expandWith(d.content, append([]byte(nil), msg...), z)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,4 +1,5 @@
--- A catalog, written once by Create. Blobs named *_z are compressed (codec.go);
+-- A catalog, written once by Create. Blobs named *_z are compressed (codec.go,
+-- those of bundles with the dictionary of their package);
 -- messages are those of package api, encoded.
 
 CREATE TABLE meta (
@@ -15,6 +16,12 @@ CREATE TABLE bundle (
   kind      INTEGER NOT NULL, -- contentKind
   images_z  BLOB              -- related images as JSON; NULL if there are none
 ) STRICT;
+
+CREATE TABLE dictionary (
+  package   TEXT PRIMARY KEY,
+  common_z  BLOB,             -- NULL if there is none
+  content_z BLOB
+) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX bundle_by_name ON bundle (package, name);
 

@@ -23,7 +23,7 @@ import (
 )
 
 // schemaVersion changes whenever schema.sql or the form of a blob does.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // applicationID marks the file as ours ("chnd").
 const applicationID = 0x63686e64
@@ -38,6 +38,8 @@ var schema string
 type Store struct {
 	db     *sql.DB
 	digest string
+
+	dictionaries dictionaries
 
 	bundleAnswer, packageAnswer, latest, defaultProvider *sql.Stmt
 }

@@ -81,7 +81,12 @@ const bundlesQuery = `SELECT b.common_z, 0, NULL, b.images_z,
 
 func (s *Store) Bundles(ctx context.Context, pkg string) iter.Seq2[registry.Bundle, error] {
 	return func(yield func(registry.Bundle, error) bool) {
-		all, err := collect(ctx, s.db, scanBundle, bundlesQuery, pkg)
+		d, err := s.dictionary(ctx, pkg)
+		if err != nil {
+			yield(registry.Bundle{}, err)
+			return
+		}
+		all, err := collect(ctx, s.db, d.scanBundle, bundlesQuery, pkg)
 		if err != nil {
 			yield(registry.Bundle{}, err)
 			return
@@ -95,7 +100,11 @@ func (s *Store) Bundles(ctx context.Context, pkg string) iter.Seq2[registry.Bund
 }
 
 func (s *Store) Bundle(ctx context.Context, pkg, name string) (registry.Bundle, error) {
-	found, err := collect(ctx, s.db, scanBundle, bundleQuery, pkg, name)
+	d, err := s.dictionary(ctx, pkg)
+	if err != nil {
+		return registry.Bundle{}, err
+	}
+	found, err := collect(ctx, s.db, d.scanBundle, bundleQuery, pkg, name)
 	if err != nil {
 		return registry.Bundle{}, err
 	}
@@ -105,7 +114,7 @@ func (s *Store) Bundle(ctx context.Context, pkg, name string) (registry.Bundle, 
 	return found[0], nil
 }
 
-func scanBundle(rows *sql.Rows) (registry.Bundle, error) {
+func (d dictionary) scanBundle(rows *sql.Rows) (registry.Bundle, error) {
 	var (
 		common, content, place, images sql.RawBytes
 		kind                           contentKind
@@ -113,7 +122,7 @@ func scanBundle(rows *sql.Rows) (registry.Bundle, error) {
 	if err := rows.Scan(&common, &kind, &content, &images, &place); err != nil {
 		return registry.Bundle{}, err
 	}
-	data, err := expand(append([]byte(nil), place...), common)
+	data, err := expandWith(d.common, append([]byte(nil), place...), common)
 	if err != nil {
 		return registry.Bundle{}, err
 	}
@@ -130,15 +139,15 @@ func scanBundle(rows *sql.Rows) (registry.Bundle, error) {
 			return registry.Bundle{}, err
 		}
 	}
-	b.Content, err = decodeContent(kind, content)
+	b.Content, err = d.decodeContent(kind, content)
 	return b, err
 }
 
-func decodeContent(kind contentKind, z []byte) (registry.Content, error) {
+func (d dictionary) decodeContent(kind contentKind, z []byte) (registry.Content, error) {
 	if kind == noContent {
 		return registry.Content{}, nil
 	}
-	data, err := expand(nil, z)
+	data, err := expandWith(d.content, nil, z)
 	if err != nil {
 		return registry.Content{}, err
 	}
