@@ -48,6 +48,8 @@ func newRootCommand() *cobra.Command {
 		newProvidersCommand(),
 		newRenderCommand(),
 		newConvertCommand(),
+		newAddCommand(),
+		newDeprecateCommand(),
 		newTemplateCommand(),
 		newDiffCommand(),
 		newPushCommand(),

@@ -68,6 +68,26 @@ func Has(fsys fs.FS) bool {
 	return found
 }
 
+// Read returns the bundles at or below a directory, with what each says of its
+// place in a catalog.
+func Read(ctx context.Context, dir string, o Options) ([]*Parsed, error) {
+	t, _ := Dir(dir, o).(tree)
+	var all []*Parsed
+	var problems []registry.Problem
+	for r, err := range pipeline.Ordered(ctx, t.read) {
+		err = errors.Join(err, r.err)
+		if problem, ok := isProblem(err); ok {
+			problems = append(problems, problem)
+		} else if err != nil {
+			return nil, err
+		}
+		if r.parsed != nil {
+			all = append(all, r.parsed)
+		}
+	}
+	return all, registry.InvalidCatalog(problems)
+}
+
 type result struct {
 	parsed *Parsed
 	err    error
