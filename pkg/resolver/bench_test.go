@@ -255,7 +255,7 @@ func BenchmarkConflictAtTheEnd(b *testing.B) {
 
 // BenchmarkGrowth is one subscription against catalogs of growing size.
 func BenchmarkGrowth(b *testing.B) {
-	for _, packages := range []int{33, 333, 1333, 5333} {
+	for _, packages := range []int{33, 333, 1333, 2666} {
 		c := bigCatalog("main", packages)
 		p := resolver.Problem{Namespace: namespace, Subscriptions: []resolver.Subscription{subscriptionTo("main", 10)}}
 		sources := []resolver.Source{{Ref: refOf("main"), Store: fileStore(b, c)}}

@@ -44,8 +44,7 @@ func (a *answers) cure(p Problem, x *answered) {
 func (a *answers) cures(ctx context.Context, p Problem, c Cure, x *answered) bool {
 	names := slices.Clone(x.neighbors)
 	for {
-		small := p
-		small.Subscriptions = only(p.Subscriptions, names, c)
+		small := a.part(p, only(p.Subscriptions, names, c))
 		before, err := answer(ctx, small)
 		if err != nil {
 			return false
@@ -60,6 +59,17 @@ func (a *answers) cures(ctx context.Context, p Problem, c Cure, x *answered) boo
 		}
 		names = more
 	}
+}
+
+// part is the problem with some of its subscriptions only. What others are
+// about to replace counts as gone in it too.
+func (a *answers) part(p Problem, subscriptions []Subscription) Problem {
+	p.Subscriptions = subscriptions
+	p.Installed = without(p.Installed, func(i Installed) bool {
+		owner, gone := a.retired[i.Bundle.Name]
+		return gone && !slices.ContainsFunc(subscriptions, func(s Subscription) bool { return s.Name == owner })
+	})
+	return p
 }
 
 // better reports whether after a change nobody suffers who did not before, and

@@ -154,18 +154,39 @@ func (w *world) offersFor(c *catalog, keys constraint.Keys) []*offer {
 	return offers
 }
 
+// fewAPIs is how many APIs are looked for one by one, before an index of all
+// pays off.
+const fewAPIs = 3
+
 // offersOf returns the packages of all catalogs in which a bundle may provide
-// an API. The index is made when the first requirement of that kind is met.
+// an API.
 func (w *world) offersOf(api registry.GVK) []*offer {
-	if w.apis == nil {
-		w.apis = map[uint64][]*offer{}
-		for _, c := range w.catalogs {
-			for _, o := range c.offers {
-				w.indexAPIs(o)
-			}
+	if w.apis != nil {
+		return w.apis[constraint.APIKey(api)]
+	}
+	if w.scans++; w.scans <= fewAPIs {
+		return w.scan(api)
+	}
+	w.apis = map[uint64][]*offer{}
+	for _, c := range w.catalogs {
+		for _, o := range c.offers {
+			w.indexAPIs(o)
 		}
 	}
 	return w.apis[constraint.APIKey(api)]
+}
+
+func (w *world) scan(api registry.GVK) []*offer {
+	var found []*offer
+	provides := constraint.ProviderOf(api)
+	for _, c := range w.catalogs {
+		for _, o := range c.offers {
+			if slices.ContainsFunc(o.Bundles, provides) {
+				found = append(found, o)
+			}
+		}
+	}
+	return found
 }
 
 func (w *world) indexAPIs(o *offer) {

@@ -52,7 +52,6 @@ func (w *world) owned() map[*entry]bool {
 // forward is on.
 func (w *world) retire(failForward bool) {
 	owned := w.owned()
-	gone := map[*entry]bool{}
 	for _, s := range w.wants {
 		if s.current == nil {
 			continue
@@ -68,7 +67,7 @@ func (w *world) retire(failForward bool) {
 			case failed && e.installed.Phase != PhaseReplacing:
 				s.refusal = w.refuseChain(s, e, "in phase "+phaseName(e.installed.Phase)+" instead of Replacing")
 			default:
-				gone[e] = true
+				w.retired[e.bundle.Name] = s.Name
 			}
 			if seen[e] || s.refusal != nil {
 				break
@@ -76,7 +75,10 @@ func (w *world) retire(failForward bool) {
 			seen[e] = true
 		}
 	}
-	w.installed = slices.DeleteFunc(w.installed, func(e *entry) bool { return gone[e] })
+	w.installed = slices.DeleteFunc(w.installed, func(e *entry) bool {
+		_, gone := w.retired[e.bundle.Name]
+		return gone
+	})
 }
 
 // predecessor is the installed bundle that another one replaces.

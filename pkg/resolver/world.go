@@ -15,12 +15,14 @@ type world struct {
 	cluster   Cluster
 	limits    Limits
 	catalogs  []*catalog
-	installed []*entry // sorted by name
-	wants     []*want  // those with something installed first, then by name
+	installed []*entry          // sorted by name
+	retired   map[string]string // names of installed bundles that count as gone, with the subscription whose bundle replaces them
+	wants     []*want           // those with something installed first, then by name
 	entries   map[entryKey]*entry
 	providers map[string][]*entry // by requirement and the catalog that asks
-	apis      map[uint64][]*offer
-	walk      int // number of the last walk by reach
+	apis      map[uint64][]*offer // nil until it pays off
+	scans     int                 // APIs looked for without it
+	walk      int                 // number of the last walk by reach
 }
 
 // catalog is a Catalog with its offers by package name.
@@ -103,6 +105,7 @@ func newWorld(p Problem) (*world, error) {
 		namespace: p.Namespace,
 		cluster:   p.Cluster,
 		limits:    p.Limits.withDefaults(),
+		retired:   map[string]string{},
 		entries:   map[entryKey]*entry{},
 		providers: map[string][]*entry{},
 	}

@@ -114,6 +114,28 @@ func (f *Facts) addNames() {
 	f.names = slices.Compact(f.names)
 }
 
+// ProviderOf returns a function that reports whether a bundle provides an API,
+// without reading the rest of its properties.
+func ProviderOf(api registry.GVK) func(registry.Bundle) bool {
+	group, kind := []byte(api.Group), []byte(api.Kind)
+	return func(b registry.Bundle) bool {
+		for i := range b.Properties {
+			p := &b.Properties[i]
+			if p.Type != registry.PropertyGVK {
+				continue
+			}
+			// Without anything escaped, the names occur as they are.
+			if !(bytes.Contains(p.Value, group) && bytes.Contains(p.Value, kind)) && bytes.IndexByte(p.Value, '\\') < 0 {
+				continue
+			}
+			if got, err := readGVK(p.Value); err == nil && got == api {
+				return true
+			}
+		}
+		return false
+	}
+}
+
 // APIKeys calls yield with a number for each API that a bundle provides, equal
 // for equal APIs, without keeping or reading anything else.
 func APIKeys(b *registry.Bundle, yield func(key uint64)) {

@@ -90,7 +90,7 @@ func Presence(p resolver.Presence) string {
 	case len(p.Chain) > 0:
 		return fmt.Sprintf("%s is there because %s\n", p.Bundle, chain(p.Chain))
 	case len(p.RequiredBy) > 0:
-		return fmt.Sprintf("%s is there because %s needs it, though no subscription does\n", p.Bundle, strings.Join(p.RequiredBy, " and "))
+		return fmt.Sprintf("%s is there for %s, though for no subscription\n", p.Bundle, strings.Join(p.RequiredBy, " and "))
 	default:
 		return fmt.Sprintf("%s is there, but no subscription owns it and nothing needs it\n", p.Bundle)
 	}
