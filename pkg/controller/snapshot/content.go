@@ -57,25 +57,29 @@ func (c *Cache) contentIn(ctx context.Context, catalog types.NamespacedName, dig
 	return bundle.Content, err
 }
 
-// elsewhere finds the manifests of a bundle that a snapshot has without them.
+// elsewhere finds the manifests of a bundle that a snapshot has without them:
+// at the catalog, which may hand out more than it lists, or in the image.
 func (c *Cache) elsewhere(ctx context.Context, snapshot *Snapshot, bundle registry.Bundle) (registry.Content, error) {
-	content, err := c.ask(ctx, snapshot, bundle)
-	if err == nil && !isEmpty(content) {
-		return content, nil
+	fetches := c.options.Fetch != nil && bundle.Image != ""
+	if fetches {
+		if content, ok := c.storedImage(bundle.Image); ok {
+			return content, nil
+		}
 	}
+	content, err := c.ask(ctx, snapshot, bundle)
 	switch {
-	case bundle.Image == "" && err != nil:
+	case err == nil && !isEmpty(content):
+		return content, nil
+	case fetches:
+		return c.fromImage(snapshot.Catalog, bundle.Image)
+	case err != nil && (bundle.Image == "" || failure.KindOf(err) == failure.Waiting):
 		return registry.Content{}, err
 	case bundle.Image == "":
 		return registry.Content{}, failure.New(failure.Invalid, "catalog %q offers %q without any manifest", snapshot.Catalog, bundle.Name).
 			WithHint("tell the publisher of the catalog, or choose another version")
-	case c.options.Fetch == nil && failure.KindOf(err) == failure.Waiting:
-		return registry.Content{}, err
-	case c.options.Fetch == nil:
-		return registry.Content{}, failure.New(failure.Invalid, "the manifests of %q are only in the image %q", bundle.Name, bundle.Image).
-			WithHint("serve the catalog from bundles whose manifests are inline (catalog build from bundle directories)")
 	}
-	return c.options.Fetch(ctx, snapshot.Catalog, bundle.Image)
+	return registry.Content{}, failure.New(failure.Invalid, "the manifests of %q are only in the image %q", bundle.Name, bundle.Image).
+		WithHint("serve the catalog from bundles whose manifests are inline (catalog build from bundle directories)")
 }
 
 // ask reads the manifests of a bundle from the catalog itself.

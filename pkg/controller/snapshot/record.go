@@ -94,20 +94,27 @@ func writeRecord(dir string, catalog types.NamespacedName, rec record) error {
 	if err != nil {
 		return err
 	}
+	if err := writeFile(dir, recordPath(dir, catalog), data); err != nil {
+		return fmt.Errorf("write a snapshot record: %w", err)
+	}
+	return nil
+}
+
+// writeFile makes path hold data, or leaves it as it was.
+func writeFile(dir, path string, data []byte) error {
 	f, err := os.CreateTemp(dir, incomingPrefix)
 	if err != nil {
-		return fmt.Errorf("write a snapshot record: %w", err)
+		return err
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = place(f.Name(), recordPath(dir, catalog))
+		err = place(f.Name(), path)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
-		return fmt.Errorf("write a snapshot record: %w", err)
 	}
-	return nil
+	return err
 }
 
 // place moves a complete file to its place, so that a crash leaves the old

@@ -40,8 +40,8 @@ type Live interface {
 type Options struct {
 	Dir  string                                                // created if it is absent
 	Open func(ctx context.Context, path string) (Store, error) // opens a catalog file, read-only
-	// Fetch reads the content of a bundle that only its image has; nil if
-	// nobody can. Secrets of the catalog are found by its name.
+	// Fetch reads the content of a bundle that only its image has, with the
+	// secrets of the catalog; nil if nobody can.
 	Fetch func(ctx context.Context, catalog types.NamespacedName, image string) (registry.Content, error)
 	Clock clock.PassiveClock // the real one if nil
 }
@@ -56,6 +56,10 @@ type Cache struct {
 	live     map[types.NamespacedName]Live
 	watchers map[int]func(catalog types.NamespacedName)
 	nextID   int
+	fetches  map[string]*fetch // by image
+
+	life context.Context //nolint:containedctx // of what goes on in the background, until Close
+	end  context.CancelFunc
 }
 
 // file is an open catalog file and the number of those who read it.
@@ -83,7 +87,7 @@ func New(o Options) (*Cache, error) {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	for _, dir := range []string{"", filesDir, recordsDir} {
+	for _, dir := range []string{"", filesDir, recordsDir, imagesDir} {
 		if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o750); err != nil {
 			return nil, failure.New(failure.Blocked, "cannot create the snapshot directory %q", o.Dir).
 				WithHint("choose a directory that the controller can write: %v", err)
@@ -96,7 +100,9 @@ func New(o Options) (*Cache, error) {
 	c := &Cache{
 		options: o, records: records, files: map[string]*file{},
 		live: map[types.NamespacedName]Live{}, watchers: map[int]func(types.NamespacedName){},
+		fetches: map[string]*fetch{},
 	}
+	c.life, c.end = context.WithCancel(context.Background())
 	return c, errors.Join(c.clean(), c.sweep())
 }
 
@@ -313,8 +319,10 @@ func (c *Cache) Watch(notify func(catalog types.NamespacedName)) (stop func()) {
 	}
 }
 
-// Close closes all files that are still open.
+// Close ends what goes on in the background and closes the files that are
+// still open.
 func (c *Cache) Close() error {
+	c.end()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for digest, f := range c.files {

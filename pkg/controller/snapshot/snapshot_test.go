@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"chandler.dev/olm/pkg/controller/snapshot"
 	"chandler.dev/olm/pkg/failure"
@@ -68,12 +70,14 @@ func content(text string) registry.Content {
 type fixture struct {
 	dir    string
 	closed int
+	told   chan types.NamespacedName // catalogs that changed
 	fetch  func(context.Context, types.NamespacedName, string) (registry.Content, error)
+	clock  clock.PassiveClock // the real one if nil
 }
 
 func (f *fixture) open(t *testing.T) *snapshot.Cache {
 	t.Helper()
-	c, err := snapshot.New(snapshot.Options{Dir: f.dir, Fetch: f.fetch, Open: func(_ context.Context, path string) (snapshot.Store, error) {
+	c, err := snapshot.New(snapshot.Options{Dir: f.dir, Fetch: f.fetch, Clock: f.clock, Open: func(_ context.Context, path string) (snapshot.Store, error) {
 		text, err := os.ReadFile(path)
 		if err != nil || string(text) == "broken" {
 			return nil, errors.Join(err, failure.New(failure.Invalid, "not a catalog"))
@@ -83,6 +87,8 @@ func (f *fixture) open(t *testing.T) *snapshot.Cache {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.told = make(chan types.NamespacedName, 100)
+	t.Cleanup(c.Watch(func(catalog types.NamespacedName) { f.told <- catalog }))
 	return c
 }
 
@@ -119,7 +125,7 @@ func (f *fixture) files(t *testing.T) (names []string) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if name := filepath.Join(dir, e.Name()); name != "content" && name != "catalogs" {
+			if name := filepath.Join(dir, e.Name()); !e.IsDir() {
 				names = append(names, name)
 			}
 		}
@@ -326,10 +332,17 @@ func TestContentOfPlans(t *testing.T) {
 			if err := c.Prune(tt.needed); err != nil {
 				t.Fatal(err)
 			}
+			for len(f.told) > 0 {
+				<-f.told
+			}
 			if tt.live != "" {
 				c.Connect(operators, liveCatalog(tt.live))
 			}
 			got, err := c.Content(t.Context(), ref("one"))
+			if errors.Is(err, snapshot.ErrFetching) {
+				<-f.told
+				got, err = c.Content(t.Context(), ref("one"))
+			}
 			if tt.want != "" {
 				if failure.KindOf(err) != tt.want {
 					t.Errorf("Content() = %v, want a failure of kind %s", err, tt.want)
@@ -341,4 +354,60 @@ func TestContentOfPlans(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestImages covers that an image is read once, in the background, and again
+// after a failure when somebody asks, but not at once.
+func TestImages(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	reads, broken := 0, true
+	f := &fixture{dir: t.TempDir(), clock: now, fetch: func(_ context.Context, catalog types.NamespacedName, image string) (registry.Content, error) {
+		reads++
+		if broken {
+			return registry.Content{}, failure.New(failure.Blocked, "the registry wants other credentials for %q", image)
+		}
+		return content("one"), nil
+	}}
+	c := f.open(t)
+	put(t, c, "image")
+	<-f.told
+	ask := func() (registry.Bundle, error) {
+		s, err := c.Open(t.Context(), operators)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		return c.Bundle(t.Context(), s, "etcd", "etcd.v1")
+	}
+	if _, err := ask(); !errors.Is(err, snapshot.ErrFetching) || failure.KindOf(err) != failure.Waiting {
+		t.Errorf("the first time: %v, want ErrFetching", err)
+	}
+	<-f.told
+	for range 3 {
+		if _, err := ask(); failure.KindOf(err) != failure.Blocked {
+			t.Errorf("after a failure: %v, want what the registry said", err)
+		}
+	}
+	if reads != 1 {
+		t.Errorf("the image was read %d times at once, want 1", reads)
+	}
+	broken = false
+	now.Step(time.Minute)
+	if _, err := ask(); failure.KindOf(err) != failure.Blocked {
+		t.Errorf("while it is read again: %v, want what the registry said before", err)
+	}
+	<-f.told
+	for range 2 {
+		if b, err := ask(); err != nil || string(b.Content.CSV) != "one" {
+			t.Errorf("in the end: %v, content %q", err, b.Content.CSV)
+		}
+	}
+	if reads != 2 {
+		t.Errorf("the image was read %d times, want 2", reads)
+	}
+	now.Step(2 * time.Hour)
+	if _, err := ask(); !errors.Is(err, snapshot.ErrFetching) {
+		t.Errorf("after hours: %v, want that the tag is read again", err)
+	}
+	<-f.told
 }

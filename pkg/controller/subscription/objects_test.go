@@ -22,7 +22,8 @@ type offer struct {
 	pkg, name, channel, replaces string
 	provides, requires           string // kinds of group example.com, version v1, with spaces between
 	deprecated                   string
-	content                      string // instead of a good ClusterServiceVersion
+	content                      string // instead of a good ClusterServiceVersion; "none": only the image has it
+	image                        string
 }
 
 // serve gives catalog main new content, as the catalog controller would.
@@ -80,7 +81,7 @@ func (all items) Items(context.Context) iter.Seq2[registry.Item, error] {
 func (o offer) bundle() registry.Bundle {
 	_, version, _ := strings.Cut(o.name, ".v")
 	version += ".0.0"
-	b := registry.Bundle{Package: o.pkg, Name: o.name, Version: version, Deprecation: o.deprecated}
+	b := registry.Bundle{Package: o.pkg, Name: o.name, Version: version, Deprecation: o.deprecated, Image: o.image}
 	b.Properties = []registry.Property{property(registry.PropertyPackage, packageValue{Name: o.pkg, Version: version})}
 	if o.provides != "" {
 		b.Properties = append(b.Properties, property(registry.PropertyGVK, gvkValue{Group: "example.com", Kind: o.provides, Version: "v1"}))
@@ -89,6 +90,9 @@ func (o offer) bundle() registry.Bundle {
 		b.Properties = append(b.Properties, property(registry.PropertyGVKRequired, gvkValue{Group: "example.com", Kind: kind, Version: "v1"}))
 	}
 	csv := o.content
+	if csv == "none" {
+		return b
+	}
 	if csv == "" {
 		csv = fmt.Sprintf(`{"apiVersion":"operators.coreos.com/v1alpha1","kind":"ClusterServiceVersion","metadata":{"name":%q},`+
 			`"spec":{"displayName":"x","install":{"strategy":"deployment","spec":{"deployments":[]}}}}`, o.name)

@@ -14,6 +14,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/condition"
 	"chandler.dev/olm/pkg/controller/installplan"
+	"chandler.dev/olm/pkg/controller/snapshot"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/resolver"
 )
@@ -22,7 +23,7 @@ import (
 type outcome struct {
 	plan   *v1alpha1.InstallPlan // that its Subscriptions now have; nil: no other than before
 	gone   map[string]bool       // names of plans that were deleted
-	unpack string                // why what was chosen cannot be installed
+	unpack unpacking             // why what was chosen cannot be installed
 	unsure bool                  // the cache has not seen yet what is there
 }
 
@@ -68,14 +69,18 @@ func (r *Reconciler) propose(ctx context.Context, s *session, c resolver.Compone
 // unbuildable reports content that cannot be installed: to the Subscriptions
 // if it concerns them, to the queue if it may pass.
 func (r *Reconciler) unbuildable(s *session, err error) (outcome, error) {
+	if errors.Is(err, snapshot.ErrFetching) {
+		return outcome{unpack: unpacking{reason: reasonUnpacking, message: condition.Text(err)}}, nil // its end is an event
+	}
 	switch failure.KindOf(err) {
 	case failure.Internal:
-		return outcome{unpack: condition.Text(err)}, err
-	case failure.Waiting:
-		s.retry = contentRetry
+		return outcome{unpack: unpacking{reason: reasonUnpackFailed, message: condition.Text(err)}}, err
+	case failure.Invalid:
+		return outcome{unpack: unpacking{reason: reasonBadContent, message: unpackMessage(err)}}, nil
 	default:
+		s.retry = contentRetry
+		return outcome{unpack: unpacking{reason: reasonUnpackFailed, message: "Bundle unpacking failed: " + unpackMessage(err)}}, nil
 	}
-	return outcome{unpack: unpackMessage(err)}, nil
 }
 
 // unpackMessage says which content is bad, why, and what to do.

@@ -5,11 +5,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/registry"
 )
 
 const repairBundle = "ask the publisher of the catalog to repair the bundle, or choose another version by channel or startingCSV"
@@ -170,6 +175,51 @@ func TestBadInput(t *testing.T) {
 				t.Errorf("the neighbour is installed: %v, want %v; its problems: %v", got, tt.harmless, problems(w.sub("redis")))
 			}
 		})
+	}
+}
+
+// TestImageOnly covers a bundle whose manifests only its image has: reading it
+// is shown, its failure too, and it is installed when it was read.
+func TestImageOnly(t *testing.T) {
+	w := newWorld(t, group("group"), catalogSource("main"))
+	remote := v1
+	remote.image, remote.content = "example.com/etcd:v1", "none"
+	w.serve(remote)
+	w.make(subscription("etcd"))
+	release := make(chan error)
+	w.fetch = func(image string) (registry.Content, error) {
+		if err := <-release; err != nil {
+			return registry.Content{}, err
+		}
+		return v1.bundle().Content, nil
+	}
+	told := make(chan bool, 10)
+	w.snapshots.Watch(func(types.NamespacedName) { told <- true })
+	for _, step := range []struct {
+		what string
+		do   func()
+		want []string
+	}{
+		{"it is being read", func() {}, []string{`BundleUnpacking/UnpackingInProgress: the image "example.com/etcd:v1" is being read`}},
+		{"the registry refuses", func() {
+			release <- failure.New(failure.Blocked, "the registry wants other credentials").WithHint("name a secret in the CatalogSource")
+			<-told
+		}, []string{`BundleUnpackFailed/BundleUnpackFailed: Bundle unpacking failed: the registry wants other credentials; name a secret in the CatalogSource`}},
+		{"the registry answers", func() {
+			w.clock.Step(time.Hour)
+			w.settle() // asks again
+			release <- nil
+			<-told
+		}, nil},
+	} {
+		step.do()
+		w.settle()
+		if diff := cmp.Diff(step.want, problems(w.sub("etcd"))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.what, diff)
+		}
+	}
+	if w.csv("etcd.v1") == nil {
+		t.Error("the bundle is not installed")
 	}
 }
 

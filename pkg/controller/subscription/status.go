@@ -13,7 +13,7 @@ import (
 // verdict is what a reconcile found out about one Subscription.
 type verdict struct {
 	refusal   *refusal              // why it cannot be resolved
-	unpack    string                // why what it gets cannot be installed; empty if it can
+	unpack    unpacking             // why what it gets cannot be installed; empty if it can
 	installed string                // what it owns; may be adopted
 	plan      *v1alpha1.InstallPlan // that its status shows; nil: the one that it showed
 	brings    string                // what that plan installs for it
@@ -22,6 +22,18 @@ type verdict struct {
 	silent    bool                  // nothing is known yet: the status stays as it is
 	notices   []notice              // what the catalog says about the installed bundle
 }
+
+// unpacking is what keeps the content of a bundle from being planned.
+type unpacking struct {
+	reason, message string
+}
+
+// Reasons of the conditions BundleUnpacking and BundleUnpackFailed.
+const (
+	reasonUnpacking    = "UnpackingInProgress"
+	reasonUnpackFailed = "BundleUnpackFailed"
+	reasonBadContent   = "ErrorPreventedUnpacking"
+)
 
 // notice is a deprecation.
 type notice struct {
@@ -121,13 +133,16 @@ func conditionsOf(v *view, sub *v1alpha1.Subscription, w verdict) []v1alpha1.Sub
 	if w.refusal != nil {
 		resolution.Status, resolution.Reason, resolution.Message = corev1.ConditionTrue, w.refusal.reason, w.refusal.message
 	}
-	unpack := v1alpha1.SubscriptionCondition{Type: v1alpha1.SubscriptionBundleUnpackFailed}
-	if w.unpack != "" {
-		unpack.Status, unpack.Reason, unpack.Message = corev1.ConditionTrue, "ErrorPreventedUnpacking", w.unpack
+	running := v1alpha1.SubscriptionCondition{Type: v1alpha1.SubscriptionBundleUnpacking}
+	failed := v1alpha1.SubscriptionCondition{Type: v1alpha1.SubscriptionBundleUnpackFailed}
+	switch w.unpack.reason {
+	case "":
+	case reasonUnpacking:
+		running.Status, running.Reason, running.Message = corev1.ConditionTrue, w.unpack.reason, w.unpack.message
+	default:
+		failed.Status, failed.Reason, failed.Message = corev1.ConditionTrue, w.unpack.reason, w.unpack.message
 	}
-	all := []v1alpha1.SubscriptionCondition{
-		catalogCondition(v, sub), resolution, unpack, {Type: v1alpha1.SubscriptionBundleUnpacking},
-	}
+	all := []v1alpha1.SubscriptionCondition{catalogCondition(v, sub), resolution, running, failed}
 	all = append(all, planConditions(w)...)
 	return append(all, deprecations(w.notices)...)
 }

@@ -45,7 +45,8 @@ type world struct {
 	uids      int
 	broken    map[string]bool // versions that never become healthy
 	writes    []string        // "patch subscription db", …
-	failAt    int             // this write fails, the first being 1; 0: none does
+	fetch     func(image string) (registry.Content, error)
+	failAt    int // this write fails, the first being 1; 0: none does
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
@@ -62,7 +63,9 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		WithStatusSubresource(&v1alpha1.Subscription{}, &v1alpha1.InstallPlan{}, &v1alpha1.ClusterServiceVersion{}, &v1alpha1.CatalogSource{}).
 		WithInterceptorFuncs(interceptor.Funcs{Create: w.create}).Build()
 	var err error
-	w.snapshots, err = snapshot.New(snapshot.Options{Dir: t.TempDir(), Clock: w.clock, Open: func(_ context.Context, path string) (snapshot.Store, error) {
+	w.snapshots, err = snapshot.New(snapshot.Options{Dir: t.TempDir(), Clock: w.clock, Fetch: func(_ context.Context, _ types.NamespacedName, image string) (registry.Content, error) {
+		return w.fetch(image)
+	}, Open: func(_ context.Context, path string) (snapshot.Store, error) {
 		key, err := os.ReadFile(path)
 		return openStore{w.contents[string(key)]}, err
 	}})
