@@ -125,7 +125,8 @@ func ProviderOf(api registry.GVK) func(registry.Bundle) bool {
 				continue
 			}
 			// Without anything escaped, the names occur as they are.
-			if !(bytes.Contains(p.Value, group) && bytes.Contains(p.Value, kind)) && bytes.IndexByte(p.Value, '\\') < 0 {
+			plain := bytes.IndexByte(p.Value, '\\') < 0
+			if plain && (!bytes.Contains(p.Value, group) || !bytes.Contains(p.Value, kind)) {
 				continue
 			}
 			if got, err := readGVK(p.Value); err == nil && got == api {
