@@ -38,7 +38,7 @@ func TestPublishedDependencies(t *testing.T) {
 		"node healthcheck": {
 			wishes: []wish{
 				{pkg: "node-healthcheck-operator", channel: "stable", start: "node-healthcheck-operator.v0.10.0", catalog: "replaces"},
-				{pkg: "self-node-remediation", channel: "stable", start: "self-node-remediation.v0.11.1", catalog: "replaces"},
+				{pkg: "self-node-remediation", channel: "stable", start: "self-node-remediation.v0.12.0", catalog: "replaces"},
 			},
 			want: []string{"node-healthcheck-operator.v0.12.0", "self-node-remediation.v0.13.0"},
 		},
