@@ -14,6 +14,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
+	"chandler.dev/olm/pkg/controller/catalogsource/pull"
 	"chandler.dev/olm/pkg/controller/copiedcsv"
 	"chandler.dev/olm/pkg/controller/csv"
 	"chandler.dev/olm/pkg/controller/installplan"
@@ -38,7 +39,9 @@ func clientOptions() client.Options {
 // addControllers gives the manager one reconciler for each kind. The function
 // that it returns closes what they share.
 func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (func(), error) {
-	snapshots, err := snapshot.New(snapshot.Options{Dir: filepath.Join(o.dataDir, "snapshots"), Open: dial.OpenFile})
+	snapshots, err := snapshot.New(snapshot.Options{
+		Dir: filepath.Join(o.dataDir, "snapshots"), Open: dial.OpenFile, Fetch: pull.Bundles{Reader: mgr.GetAPIReader()}.Content,
+	})
 	if err != nil {
 		return nil, err
 	}
