@@ -382,4 +382,3 @@ func TestStoredVersions(t *testing.T) {
 		t.Errorf("the object is now %v", gadget.Object["spec"])
 	}
 }
-

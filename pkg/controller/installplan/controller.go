@@ -6,6 +6,7 @@ package installplan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -70,6 +71,7 @@ type Options struct {
 type Reconciler struct {
 	o       Options
 	settled settled
+	wounded wounded
 
 	mu     sync.Mutex
 	scoped map[types.NamespacedName]*kube.Cluster // by ServiceAccount
@@ -138,19 +140,24 @@ func plannedCRDs(obj client.Object) []string {
 }
 
 // SetupWithManager starts the reconciler with mgr. A plan is woken by itself,
-// by the OperatorGroup of its namespace, without which it cannot run, and by
-// the CustomResourceDefinitions that it waits for.
+// by the OperatorGroup of its namespace, without which it cannot run, by the
+// CustomResourceDefinitions that it waits for, and when something is missing
+// that it installed.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.InstallPlan{}, crdIndex, plannedCRDs); err != nil {
+	indexer := mgr.GetFieldIndexer()
+	if err := errors.Join(
+		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, crdIndex, plannedCRDs),
+		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, operatorIndex, plannedOperators),
+	); err != nil {
 		return err
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named(component).
 		For(&v1alpha1.InstallPlan{}).
 		Watches(&operatorsv1.OperatorGroup{}, handler.EnqueueRequestsFromMapFunc(r.plansOfNamespace)).
 		Watches(&apiextensionsv1.CustomResourceDefinition{}, handler.EnqueueRequestsFromMapFunc(r.plansOfCRD)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)}).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)})
+	return r.watchHealth(b).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 func (r *Reconciler) plansOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
@@ -197,8 +204,11 @@ type scope struct {
 
 // Reconcile runs the steps, then writes status once.
 func (r *Reconciler) Reconcile(ctx context.Context, plan *v1alpha1.InstallPlan) (ctrl.Result, error) {
-	if isOver(plan) || len(plan.Status.Plan) == 0 || !plan.DeletionTimestamp.IsZero() {
+	switch {
+	case !plan.DeletionTimestamp.IsZero(), len(plan.Status.Plan) == 0, plan.Status.Phase == v1alpha1.InstallPlanPhaseFailed:
 		return ctrl.Result{}, nil
+	case plan.Status.Phase == v1alpha1.InstallPlanPhaseComplete:
+		return r.heal(ctx, plan)
 	}
 	before := plan.DeepCopy()
 	s := &scope{plan: plan, uids: map[string]types.UID{}, bringers: map[string]operator{}}
