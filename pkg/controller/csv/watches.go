@@ -52,7 +52,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b = b.Watches(&rbacv1.ClusterRole{}, handler.EnqueueRequestsFromMapFunc(r.usersOfRole))
 	// A certificate that somebody deletes or changes is made again; its content stays out of memory.
 	b = b.WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ownersOf))
-	return b.Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err := b.Complete(reconcile.AsReconciler(mgr.GetClient(), r)); err != nil {
+		return err
+	}
+	return (&orphans{client: r.client, live: r.live}).setupWithManager(mgr)
 }
 
 // ownersOf returns the ClusterServiceVersions that obj belongs to, by labels and by
