@@ -160,6 +160,11 @@ func (a *answers) proposals(x *answered) []Cure {
 		list = append(list, a.edits(s)...)
 	}
 	for _, f := range x.facts {
+		if f.kind == factWanted && !slices.Contains(x.wants, f.want) {
+			list = append(list, a.edits(f.want)...)
+		}
+	}
+	for _, f := range x.facts {
 		list = append(list, a.remedies(f)...)
 	}
 	for _, f := range x.facts {
