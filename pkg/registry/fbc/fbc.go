@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"slices"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
@@ -146,6 +147,9 @@ func (s source) located(err error) error {
 	return fmt.Errorf("read catalog %s: %w", s.name, err)
 }
 
+// catalogFiles are the extensions of files that are meant to be read.
+var catalogFiles = []string{".yaml", ".yml", ".json"}
+
 // parse reads a document into the form of its schema.
 func parse(doc document, file string) parsed {
 	p := parsed{where: where(file, doc.line)}
@@ -153,8 +157,13 @@ func parse(doc document, file string) parsed {
 	if err == nil {
 		err = p.decode(m)
 	}
-	if f, ok := errors.AsType[*flaw](err); ok && f.line > 0 {
-		p.where = where(file, f.line)
+	if f, ok := errors.AsType[*flaw](err); ok {
+		if f.line > 0 {
+			p.where = where(file, f.line)
+		}
+		if !slices.Contains(catalogFiles, path.Ext(file)) {
+			f.hint = "if the file is no part of the catalog, name it in .indexignore"
+		}
 	}
 	p.err = err
 	return p
