@@ -188,9 +188,8 @@ func (r *running) plan(t *testing.T, namespace string, b registry.Bundle, attemp
 // published are versions of operators that a test installs one after another,
 // and the refusal of those that a current Kubernetes cannot take. They need:
 // CustomResourceDefinitions of a removed API, large ones, ones that drop a
-// stored version (strimzi, authorino), a Service whose manifest the API server
-// rewrites (cert-manager), and kinds of monitoring that nobody serves
-// (opentelemetry).
+// stored version (strimzi, authorino), and a Service whose manifest the API
+// server rewrites (cert-manager).
 var published = []struct {
 	operator, version, refusal string
 }{
@@ -200,7 +199,6 @@ var published = []struct {
 	{"cert-manager", "1.16.5", ""},
 	{"etcd", "0.9.2", ""},
 	{"etcd", "0.9.4", ""},
-	{"opentelemetry-operator", "0.155.0", `PrometheusRule "opentelemetry-operator-prometheus-rules" needs an API that this cluster does not serve: monitoring.coreos.com/v1`},
 	{"prometheus", "0.37.0", `uses apiextensions.k8s.io/v1beta1, which this cluster does not serve`},
 	{"prometheus", "0.47.0", ""},
 	{"prometheus", "0.56.3", ""},

@@ -2,6 +2,7 @@ package installplan_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestCompletePlansHeal(t *testing.T) {
 	}
 	testkit.Eventually(t, 30*time.Second, func(ctx context.Context) error {
 		if err := r.Client.Get(ctx, client.ObjectKeyFromObject(sa), sa); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the ServiceAccount of a deleted operator: %v", err)
+			return errors.Join(errors.New("the ServiceAccount of a deleted operator is there"), err)
 		}
 		return nil
 	})
