@@ -86,7 +86,7 @@ func (o offer) bundle() registry.Bundle {
 	if o.provides != "" {
 		b.Properties = append(b.Properties, property(registry.PropertyGVK, gvkValue{Group: "example.com", Kind: o.provides, Version: "v1"}))
 	}
-	for _, kind := range strings.Fields(o.requires) {
+	for kind := range strings.FieldsSeq(o.requires) {
 		b.Properties = append(b.Properties, property(registry.PropertyGVKRequired, gvkValue{Group: "example.com", Kind: kind, Version: "v1"}))
 	}
 	csv := o.content

@@ -116,8 +116,8 @@ func TestContent(t *testing.T) {
 		},
 		"without one": {image: image, want: failure.Blocked},
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+	for title, tt := range tests {
+		t.Run(title, func(t *testing.T) {
 			catalog := &v1alpha1.CatalogSource{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "olm", Name: "main"}, Spec: v1alpha1.CatalogSourceSpec{Secrets: []string{"registry"}},
 			}
