@@ -34,7 +34,8 @@ func CacheObjects() map[client.Object]cache.ByObject {
 		Transform: cache.TransformStripManagedFields(),
 	}
 	return map[client.Object]cache.ByObject{
-		&appsv1.Deployment{}:                          managed,
+		// Who set which field tells apart what an autoscaler may change and what nobody may.
+		&appsv1.Deployment{}:                          {Label: managed.Label, Transform: keepObject},
 		&corev1.ServiceAccount{}:                      managed,
 		&rbacv1.Role{}:                                managed,
 		&rbacv1.RoleBinding{}:                         managed,

@@ -68,7 +68,9 @@ func TestDriftOnCluster(t *testing.T) {
 	n.create(t, &operatorsv1.OperatorGroup{
 		ObjectMeta: metav1.ObjectMeta{Namespace: n.name, Name: "group"}, Spec: operatorsv1.OperatorGroupSpec{TargetNamespaces: []string{n.name}},
 	})
-	v := fakeCSV("v1", plain)
+	v := fakeCSV("v1", func(v *v1alpha1.ClusterServiceVersion) {
+		v.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0].Spec.Replicas = new(int32(1))
+	})
 	v.Namespace, v.UID = n.name, ""
 	n.create(t, v)
 	n.waitFor(t, "v1", v1alpha1.CSVPhaseSucceeded)

@@ -7,6 +7,7 @@ import (
 
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,9 @@ import (
 	"chandler.dev/olm/pkg/controller/csv/serving"
 	"chandler.dev/olm/pkg/install/kube"
 )
+
+// writers bounds how many objects of one version are applied at the same time.
+const writers = 4
 
 // longestRest bounds how long a version with certificates is not looked at, so that
 // a clock that was set does not let one expire.
@@ -238,52 +242,56 @@ func (r *Reconciler) whatDoesNotAnswer(ctx context.Context, csv *v1alpha1.Cluste
 // switchOn lets the API server call the pods, and takes back what the
 // ClusterServiceVersion no longer describes.
 func (r *Reconciler) switchOn(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) error {
-	for _, e := range s.endpoints {
-		if err := s.ensureAll(ctx, serving.Support(csv, e)); err != nil {
-			return err
-		}
-	}
 	have, err := r.webhooksOf(ctx, csv)
 	if err != nil {
 		return err
 	}
+	var wanted []client.Object
+	for _, e := range s.endpoints {
+		wanted = append(wanted, serving.Support(csv, e)...)
+	}
 	for i := range csv.Spec.WebhookDefinitions {
-		if err := r.switchOnWebhook(ctx, csv, &csv.Spec.WebhookDefinitions[i], s, have); err != nil {
+		d := &csv.Spec.WebhookDefinitions[i]
+		if d.Type == v1alpha1.ConversionWebhook {
+			continue
+		}
+		configuration, err := serving.Webhook(csv, d, s.selector, s.usable[d.DeploymentName].CA)
+		if err != nil {
 			return err
 		}
+		if name := have.nameFor(configuration); name != "" {
+			configuration.SetName(name)
+		}
+		wanted = append(wanted, configuration)
+	}
+	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
+		wanted = append(wanted, serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA))
+	}
+	if err := s.ensureAll(ctx, wanted); err != nil {
+		return err
 	}
 	for _, stale := range have.undescribed(csv) {
 		if err := client.IgnoreNotFound(r.client.Delete(ctx, stale)); err != nil {
 			return err
 		}
 	}
-	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
-		if _, err := s.cluster.Ensure(ctx, serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.convert(ctx, csv, s)
 }
 
-func (r *Reconciler) switchOnWebhook(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, d *v1alpha1.WebhookDescription, s served, have configurations) error {
-	ca := s.usable[d.DeploymentName].CA
-	if d.Type == v1alpha1.ConversionWebhook {
+// convert leads the conversion of CRDs to the pods.
+func (r *Reconciler) convert(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) error {
+	for i := range csv.Spec.WebhookDefinitions {
+		d := &csv.Spec.WebhookDefinitions[i]
+		if d.Type != v1alpha1.ConversionWebhook {
+			continue
+		}
 		for _, name := range d.ConversionCRDs {
-			if err := r.setConversion(ctx, s.cluster, name, serving.Conversion(csv, d, ca)); err != nil {
+			if err := r.setConversion(ctx, s.cluster, name, serving.Conversion(csv, d, s.usable[d.DeploymentName].CA)); err != nil {
 				return err
 			}
 		}
-		return nil
 	}
-	wanted, err := serving.Webhook(csv, d, s.selector, ca)
-	if err != nil {
-		return err
-	}
-	if name := have.nameFor(wanted); name != "" {
-		wanted.SetName(name)
-	}
-	_, err = s.cluster.Ensure(ctx, wanted)
-	return err
+	return nil
 }
 
 // setConversion writes the conversion stanza of a CRD and nothing else of it.
@@ -301,13 +309,17 @@ func (r *Reconciler) setConversion(ctx context.Context, cluster *kube.Cluster, n
 	return kube.Classify(err, fmt.Sprintf("switch the conversion of CustomResourceDefinition %q", name))
 }
 
+// ensureAll applies objects that do not need each other, several at a time.
 func (s served) ensureAll(ctx context.Context, objects []client.Object) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.SetLimit(writers)
 	for _, obj := range objects {
-		if _, err := s.cluster.Ensure(ctx, obj); err != nil {
+		tasks.Go(func() error {
+			_, err := s.cluster.Ensure(ctx, obj)
 			return err
-		}
+		})
 	}
-	return nil
+	return tasks.Wait()
 }
 
 // certify gives every endpoint a certificate that can be used, and what pods need to
