@@ -67,7 +67,7 @@ func cpuTime() time.Duration {
 func dropUntouchedPages(smaps string) error {
 	file, err := os.Open(smaps) //nolint:gosec // a constant of the kernel
 	if err != nil {
-		return nil //nolint:nilerr // not Linux: nothing to give back
+		return nil // not Linux: nothing to give back
 	}
 	defer func() { _ = file.Close() }()
 	self, err := os.Executable()

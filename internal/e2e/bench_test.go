@@ -41,7 +41,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	bundles := testkit.Data(b, "bundles")
 	for range b.N {
 		s := startStack(b)
-		s.catalogSource(b, "olm", "bench", serve(b, bundleSubset(b, bundles, "prometheus")))
+		s.catalogSource(b, "bench", serve(b, bundleSubset(b, bundles, "prometheus")))
 		ns := s.Namespace(b, "bench")
 		s.group(b, ns, ns)
 		s.waitCatalog(b, "bench")

@@ -37,9 +37,9 @@ type journey struct {
 func TestPublishedBundles(t *testing.T) {
 	bundles := testkit.Data(t, "bundles")
 	s := startStack(t)
-	s.catalogSource(t, "olm", "replaces", serve(t, bundleSubset(t, bundles, "prometheus", "cockroachdb", "etcd", "klusterlet")))
-	s.catalogSource(t, "olm", "semver", serve(t, "--graph", "semver", bundleSubset(t, bundles, "snapscheduler", "cert-manager")))
-	s.catalogSource(t, "olm", "strimzi", serve(t, strimziCatalog(t, bundles)))
+	s.catalogSource(t, "replaces", serve(t, bundleSubset(t, bundles, "prometheus", "cockroachdb", "etcd", "klusterlet")))
+	s.catalogSource(t, "semver", serve(t, "--graph", "semver", bundleSubset(t, bundles, "snapscheduler", "cert-manager")))
+	s.catalogSource(t, "strimzi", serve(t, strimziCatalog(t, bundles)))
 	for name, j := range map[string]journey{
 		"prometheus":    {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.47.0", end: "prometheusoperator.0.56.3", last: "prometheus/0.56.3", catalog: "replaces"},
 		"snapscheduler": {pkg: "snapscheduler", channel: "stable", start: "snapscheduler.v2.0.0", end: "snapscheduler.v3.5.0", last: "snapscheduler/3.5.0", allSpaces: true, catalog: "semver", hops: []string{"snapscheduler.v2.1.0", "snapscheduler.v3.0.0", "snapscheduler.v3.1.0", "snapscheduler.v3.2.0", "snapscheduler.v3.3.0", "snapscheduler.v3.4.0"}},

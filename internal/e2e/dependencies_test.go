@@ -18,9 +18,9 @@ import (
 func TestPublishedDependencies(t *testing.T) {
 	bundles := testkit.Data(t, "bundles")
 	s := startStack(t)
-	s.catalogSource(t, "olm", "semver", serve(t, "--graph", "semver",
+	s.catalogSource(t, "semver", serve(t, "--graph", "semver",
 		bundleSubset(t, bundles, "kuadrant-operator", "authorino-operator", "limitador-operator", "dns-operator", "cert-manager")))
-	s.catalogSource(t, "olm", "replaces", serve(t,
+	s.catalogSource(t, "replaces", serve(t,
 		bundleSubset(t, bundles, "rabbitmq-cluster-operator", "rabbitmq-messaging-topology-operator", "node-healthcheck-operator", "self-node-remediation")))
 	for name, tt := range map[string]struct {
 		wishes []wish

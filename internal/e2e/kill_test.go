@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
@@ -25,7 +26,7 @@ func TestKilled(t *testing.T) {
 	address, data := testkit.FreeAddress(t), t.TempDir()
 	catalog := serveAt(t, address, tree)
 	s.controller = startController(t, env, data)
-	s.catalogSource(t, "olm", "killed", address)
+	s.catalogSource(t, "killed", address)
 
 	killController := func() {
 		s.controller.Kill()
@@ -82,10 +83,8 @@ func (s *stack) planExists(csv string) func(*testing.T, string) func(context.Con
 				return err
 			}
 			for _, p := range plans.Items {
-				for _, name := range p.Spec.ClusterServiceVersionNames {
-					if name == csv {
-						return nil
-					}
+				if slices.Contains(p.Spec.ClusterServiceVersionNames, csv) {
+					return nil
 				}
 			}
 			return fmt.Errorf("no plan for %s", csv)

@@ -21,8 +21,8 @@ import (
 func TestBadInput(t *testing.T) {
 	bundles := testkit.Data(t, "bundles")
 	s := startStack(t)
-	s.catalogSource(t, "olm", "good", serve(t, bundleSubset(t, bundles, "etcd")))
-	s.catalogSource(t, "olm", "unreachable", testkit.FreeAddress(t))
+	s.catalogSource(t, "good", serve(t, bundleSubset(t, bundles, "etcd")))
+	s.catalogSource(t, "unreachable", testkit.FreeAddress(t))
 	const (
 		resolution = operatorsv1alpha1.SubscriptionResolutionFailed
 		health     = operatorsv1alpha1.SubscriptionCatalogSourcesUnhealthy
@@ -60,8 +60,8 @@ func TestBadInput(t *testing.T) {
 func TestUnservableBundles(t *testing.T) {
 	bundles, manifests := testkit.Data(t, "bundles"), testkit.Data(t, "package-manifests")
 	s := startStack(t)
-	s.catalogSource(t, "olm", "bundles", serve(t, bundleSubset(t, bundles, "prometheus")))
-	s.catalogSource(t, "olm", "manifests", serve(t, filepath.Join(manifests, "rook-ceph")))
+	s.catalogSource(t, "bundles", serve(t, bundleSubset(t, bundles, "prometheus")))
+	s.catalogSource(t, "manifests", serve(t, filepath.Join(manifests, "rook-ceph")))
 	for name, w := range map[string]wish{
 		"prometheus 0.37.0": {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.37.0", catalog: "bundles"},
 		"rook-ceph":         {pkg: "rook-ceph", catalog: "manifests"},
@@ -128,7 +128,7 @@ func TestBrokenBundle(t *testing.T) {
 	address := testkit.FreeAddress(t)
 	server := serveAt(t, address, "--watch", tree)
 	s := startStack(t)
-	s.catalogSource(t, "olm", "edited", address)
+	s.catalogSource(t, "edited", address)
 	ns := s.Namespace(t, "broken")
 	s.group(t, ns, ns)
 	key := s.subscribe(t, wish{ns: ns, pkg: "etcd", channel: "singlenamespace-alpha", start: "etcdoperator.v0.9.2", catalog: "edited", manual: true})

@@ -54,9 +54,9 @@ func serveAt(t testing.TB, address string, args ...string) *testkit.Process {
 }
 
 // catalogSource makes a served catalog known to the cluster.
-func (s *stack) catalogSource(t testing.TB, ns, name, address string) {
+func (s *stack) catalogSource(t testing.TB, name, address string) {
 	t.Helper()
-	source := &operatorsv1alpha1.CatalogSource{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+	source := &operatorsv1alpha1.CatalogSource{ObjectMeta: metav1.ObjectMeta{Namespace: "olm", Name: name}}
 	source.Spec.SourceType = operatorsv1alpha1.SourceTypeGrpc
 	source.Spec.Address = address
 	s.create(t, source)
