@@ -37,8 +37,12 @@ func (c *Cache) Content(ctx context.Context, ref install.ContentRef) (registry.C
 			last = err
 		}
 	}
-	if last != nil {
+	switch {
+	case last != nil:
 		return registry.Content{}, last
+	case !c.has(catalog): // this process lost what it had read, or the catalog is gone
+		return registry.Content{}, failure.New(failure.Waiting, "catalog %q, which the content of %q comes from, has to be read again", catalog, ref.Bundle).
+			WithHint("check that the CatalogSource is there and its server runs; if it is gone for good, delete the install plan")
 	}
 	return registry.Content{}, failure.New(failure.NotFound, "catalog %q no longer has the content of %q that this plan was made from", catalog, ref.Bundle).
 		WithHint("delete the install plan; a new one is made from what the catalog has now")
@@ -105,6 +109,13 @@ func (c *Cache) ask(ctx context.Context, snapshot *Snapshot, bundle registry.Bun
 
 func isEmpty(content registry.Content) bool {
 	return len(content.CSV) == 0 && len(content.Objects) == 0
+}
+
+// has reports whether there is a last good content of a catalog.
+func (c *Cache) has(catalog types.NamespacedName) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.records[catalog].Digest != ""
 }
 
 func (c *Cache) known(catalog types.NamespacedName) []string {
