@@ -71,8 +71,8 @@ func (s *bareServer) ListBundles(_ *api.ListBundlesRequest, stream grpc.ServerSt
 }
 
 // split cuts a file into its documents.
-func split(text []byte, isYAML bool) [][]byte {
-	if isYAML {
+func split(text []byte, toJSON func([]byte) ([]byte, error)) [][]byte {
+	if toJSON != nil {
 		return bytes.Split(text, []byte("\n---\n"))
 	}
 	var all [][]byte

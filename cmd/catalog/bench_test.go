@@ -107,7 +107,7 @@ func (m bench) decoding(toJSON func([]byte) ([]byte, error)) time.Duration {
 			if err != nil {
 				return err
 			}
-			for _, doc := range split(text, toJSON != nil) {
+			for _, doc := range split(text, toJSON) {
 				if err := start(func() error { return decodeOne(doc, toJSON) }); err != nil {
 					return err
 				}

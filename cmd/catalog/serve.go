@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -105,6 +107,11 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 	all, err := servedOf(args)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// Answers are large and short-lived: collecting more often costs little
+		// and halves the memory.
+		debug.SetGCPercent(50)
 	}
 	s := &server{
 		options: o, log: slog.New(slog.NewTextHandler(stderr, nil)), clock: clock.RealClock{},

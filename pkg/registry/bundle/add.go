@@ -13,16 +13,8 @@ import (
 // and what fell out of them. known are the bundles of the package. Entries that
 // have nothing to do with the new one stay as they are.
 func Add(p registry.Package, known []registry.Bundle, b *Parsed, mode Mode) (registry.Package, []registry.Problem, error) {
-	for _, other := range known {
-		if other.Name == b.Name {
-			return p, nil, failure.New(failure.Conflict, "package %q has a bundle %q already", p.Name, b.Name).WithHint("give the new one another name and version")
-		}
-		if other.Version == b.Version {
-			return p, nil, failure.New(failure.Conflict, "bundle %q of package %q has the version %s already", other.Name, p.Name, b.Version).WithHint("give the new one another version")
-		}
-	}
-	if len(b.Channels) == 0 {
-		return p, nil, failure.New(failure.Invalid, "bundle %q names no channel", b.Name).WithHint("set operators.operatorframework.io.bundle.channels.v1")
+	if err := isNew(p, known, b); err != nil {
+		return p, nil, err
 	}
 	g := &gathered{name: p.Name, members: map[string]*member{b.Name: {Entry: b.Edges, version: versionOf(b.Bundle)}}}
 	for _, other := range known {
@@ -36,25 +28,8 @@ func Add(p registry.Package, known []registry.Bundle, b *Parsed, mode Mode) (reg
 			i = len(p.Channels)
 			p.Channels = append(p.Channels, registry.Channel{Name: name})
 		}
-		ch := &p.Channels[i]
-		before := slices.Clone(ch.Entries)
-		if mode == SemVer {
-			ch.Entries = g.insert(before, b.Edges)
-		} else {
-			ch.Entries = g.put(before, b.Edges)
-		}
-		for _, e := range before {
-			if !hasEntry(*ch, e.Name) {
-				left = append(left, registry.Problem{
-					Message: fmt.Sprintf("bundle %q falls out of channel %q of package %q: the new head does not lead to it", e.Name, name, p.Name),
-					Hint:    "let the new bundle replace or skip it",
-				})
-			}
-		}
-		if heads := registry.Heads(*ch); len(heads) == 1 {
-			ch.Head = heads[0]
-		}
-		if problems := registry.CheckChannel(*ch); len(problems) > 0 {
+		left = append(left, g.extend(&p.Channels[i], b.Edges, mode)...)
+		if problems := registry.CheckChannel(p.Channels[i]); len(problems) > 0 {
 			return p, left, registry.InvalidCatalog([]registry.Problem{{Message: fmt.Sprintf("invalid channel %q", name), Problems: problems}})
 		}
 	}
@@ -68,6 +43,45 @@ func Add(p registry.Package, known []registry.Bundle, b *Parsed, mode Mode) (reg
 		p.DefaultChannel = slices.Min(b.Channels)
 	}
 	return p, left, nil
+}
+
+// isNew fails if a package has the bundle or its version already.
+func isNew(p registry.Package, known []registry.Bundle, b *Parsed) error {
+	for _, other := range known {
+		if other.Name == b.Name {
+			return failure.New(failure.Conflict, "package %q has a bundle %q already", p.Name, b.Name).WithHint("give the new one another name and version")
+		}
+		if other.Version == b.Version {
+			return failure.New(failure.Conflict, "bundle %q of package %q has the version %s already", other.Name, p.Name, b.Version).WithHint("give the new one another version")
+		}
+	}
+	if len(b.Channels) == 0 {
+		return failure.New(failure.Invalid, "bundle %q names no channel", b.Name).WithHint("set operators.operatorframework.io.bundle.channels.v1")
+	}
+	return nil
+}
+
+// extend adds an entry to a channel and says what fell out of it.
+func (g *gathered) extend(ch *registry.Channel, e registry.Entry, mode Mode) []registry.Problem {
+	before := slices.Clone(ch.Entries)
+	if mode == SemVer {
+		ch.Entries = g.insert(before, e)
+	} else {
+		ch.Entries = g.put(before, e)
+	}
+	if heads := registry.Heads(*ch); len(heads) == 1 {
+		ch.Head = heads[0]
+	}
+	var left []registry.Problem
+	for _, old := range before {
+		if !hasEntry(*ch, old.Name) {
+			left = append(left, registry.Problem{
+				Message: fmt.Sprintf("bundle %q falls out of channel %q of package %q: the new head does not lead to it", old.Name, ch.Name, g.name),
+				Hint:    "let the new bundle replace or skip it",
+			})
+		}
+	}
+	return left
 }
 
 // insert puts an entry between the next lower and the next higher version.
@@ -96,11 +110,7 @@ func (g *gathered) insert(entries []registry.Entry, e registry.Entry) []registry
 		return append(slices.Clone(entries), added)
 	}
 	changed := slices.Clone(entries)
-	if lower < 0 {
-		changed[higher].Replaces = e.Name
-	} else if changed[higher].Replaces == entries[lower].Name || changed[higher].Replaces == "" {
-		changed[higher].Replaces = e.Name
-	}
+	changed[higher].Replaces = e.Name
 	return slices.Insert(changed, lower+1, added)
 }
 

@@ -143,14 +143,14 @@ type collection struct {
 // take returns the item of a bundle; no item if something is wrong with it.
 func (c *collection) take(r result, err error) (registry.Item, error) {
 	err = errors.Join(err, r.err)
-	if problem, ok := isProblem(err); ok {
-		c.problems = append(c.problems, problem)
-		return registry.Item{}, nil //nolint:nilerr // it is told at the end
-	}
-	if err != nil {
+	problem, ok := isProblem(err)
+	switch {
+	case ok:
+		c.problems = append(c.problems, problem) // told at the end
+		return registry.Item{}, nil //nolint:nilerr // see above
+	case err != nil:
 		return registry.Item{}, err
-	}
-	if r.parsed == nil {
+	case r.parsed == nil:
 		return registry.Item{}, nil
 	}
 	if problem := c.gather(r.parsed); problem != nil {

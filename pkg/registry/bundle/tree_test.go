@@ -120,7 +120,8 @@ func TestBrokenBundle(t *testing.T) {
 	}
 }
 
-// TestRealBundles reads all bundles of the test data in both modes.
+// TestRealBundles reads all bundles of the test data by version, and those of a
+// few packages by their edges.
 func TestRealBundles(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "..", "shared", "data", "bundles")
 	if d := os.Getenv("OLM_TESTDATA"); d != "" {
@@ -129,22 +130,28 @@ func TestRealBundles(t *testing.T) {
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("no test data; set OLM_TESTDATA")
 	}
-	for _, mode := range []bundle.Mode{bundle.Replaces, bundle.SemVer} {
+	for _, test := range []struct {
+		dir           string
+		mode          bundle.Mode
+		bundles, left int
+	}{
+		{".", bundle.SemVer, 122, 0}, // a bundle inside another one is not one
+		{"etcd", bundle.Replaces, 6, 0},
+		{"prometheus", bundle.Replaces, 4, 0},
+		{"cert-manager", bundle.Replaces, 6, 5},
+	} {
 		bundles, left := 0, 0
-		src := bundle.Dir(dir, bundle.Options{Mode: mode, Report: func(p registry.Problem) { left++; t.Log(p.Message) }})
+		src := bundle.Dir(filepath.Join(dir, test.dir), bundle.Options{Mode: test.mode, Report: func(registry.Problem) { left++ }})
 		for item, err := range registry.Validated(src).Items(context.Background()) {
 			if err != nil {
-				t.Fatal(mode, err)
+				t.Fatal(test.dir, err)
 			}
 			if item.Bundle != nil {
 				bundles++
 			}
 		}
-		if want := 122; bundles != want { // a bundle inside another one is not one
-			t.Errorf("%s: read %d bundles, want %d", mode, bundles, want)
-		}
-		if mode == bundle.SemVer && left != 0 {
-			t.Errorf("%d bundles were left out by version, want none", left)
+		if bundles != test.bundles || left != test.left {
+			t.Errorf("%s: read %d bundles, %d left out, want %d, %d", test.dir, bundles, left, test.bundles, test.left)
 		}
 	}
 }

@@ -67,48 +67,63 @@ func Rewrite(dir string, edits []Edit) (changed []string, err error) {
 	if err != nil && failure.KindOf(err) != failure.NotFound {
 		return nil, err
 	}
-	edits = lastOfEach(edits)
-	done := make([]bool, len(edits))
-	texts := map[string][]byte{} // of changed files
-	home := map[string]string{}  // file of each package
+	r := rewriter{dir: dir, edits: lastOfEach(edits), texts: map[string][]byte{}, home: map[string]string{}}
+	r.done = make([]bool, len(r.edits))
 	for _, name := range names {
-		docs, err := read(filepath.Join(dir, name))
-		if err != nil {
+		if err := r.file(name); err != nil {
 			return nil, err
 		}
-		touched := false
-		for i := range docs {
-			m, err := parseMeta(docs[i])
-			if err != nil {
-				return nil, failure.New(failure.Invalid, "%s: %v", where(filepath.Join(dir, name), docs[i].line), err).WithHint("`catalog validate` says more")
-			}
-			if m.schema == schemaPackage {
-				home[m.name] = name
-			}
-			for j, e := range edits {
-				if !e.matches(m) {
-					continue
-				}
-				if docs[i].text, err = blobText(e.blob, docs[i].json); err != nil {
-					return nil, err
-				}
-				touched, done[j] = true, true
-			}
-		}
-		if touched {
-			texts[name] = join(docs)
-		}
 	}
-	if err := appendNew(dir, edits, done, home, texts); err != nil {
+	if err := r.appendNew(); err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if err := replaceFile(filepath.Join(dir, name), texts[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(r.texts)) {
+		if err := replaceFile(filepath.Join(dir, name), r.texts[name]); err != nil {
 			return nil, err
 		}
 		changed = append(changed, filepath.Join(dir, name))
 	}
 	return changed, nil
+}
+
+// rewriter is a catalog while it is edited.
+type rewriter struct {
+	dir   string
+	edits []Edit
+	done  []bool
+	texts map[string][]byte // of changed files
+	home  map[string]string // file of each package
+}
+
+// file applies the edits to the documents of a file.
+func (r *rewriter) file(name string) error {
+	docs, err := read(filepath.Join(r.dir, name))
+	if err != nil {
+		return err
+	}
+	touched := false
+	for i := range docs {
+		m, err := parseMeta(docs[i])
+		if err != nil {
+			return failure.New(failure.Invalid, "%s: %v", where(filepath.Join(r.dir, name), docs[i].line), err).WithHint("`catalog validate` says more")
+		}
+		if m.schema == schemaPackage {
+			r.home[m.name] = name
+		}
+		for j, e := range r.edits {
+			if !e.matches(m) {
+				continue
+			}
+			if docs[i].text, err = blobText(e.blob, docs[i].json); err != nil {
+				return err
+			}
+			touched, r.done[j] = true, true
+		}
+	}
+	if touched {
+		r.texts[name] = join(docs)
+	}
+	return nil
 }
 
 // lastOfEach keeps one edit of every blob.
@@ -127,20 +142,20 @@ func lastOfEach(edits []Edit) []Edit {
 }
 
 // appendNew adds the blobs that are not in the catalog yet.
-func appendNew(dir string, edits []Edit, done []bool, home map[string]string, texts map[string][]byte) error {
-	for j, e := range edits {
-		if done[j] {
+func (r *rewriter) appendNew() error {
+	for j, e := range r.edits {
+		if r.done[j] {
 			continue
 		}
-		name, ok := home[e.pkg]
+		name, ok := r.home[e.pkg]
 		if !ok {
 			name = filepath.Join(e.pkg, "catalog.yaml")
-			home[e.pkg] = name
+			r.home[e.pkg] = name
 		}
-		text, ok := texts[name]
+		text, ok := r.texts[name]
 		if !ok {
 			var err error
-			if text, err = os.ReadFile(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if text, err = os.ReadFile(filepath.Join(r.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
 		}
@@ -155,7 +170,7 @@ func appendNew(dir string, edits []Edit, done []bool, home map[string]string, te
 		if !isJSON {
 			text = append(text, "---\n"...)
 		}
-		texts[name] = append(text, added...)
+		r.texts[name] = append(text, added...)
 	}
 	return nil
 }

@@ -215,8 +215,8 @@ func TestBrokenTransfers(t *testing.T) {
 			_, _ = w.Write(body)
 		}},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
 			_, err := unpacked(t.Context(), t, serve(t, img, layerOnly(test.broken)), oci.Options{})
 			if (err == nil) != (test.want == "") || err != nil && failure.KindOf(err) != test.want {
 				t.Errorf("error %v, want kind %q", err, test.want)
@@ -309,8 +309,8 @@ func TestErrors(t *testing.T) {
 		"an image that has no end":    {ref: ref, o: oci.Options{MaxBytes: 50000}, want: failure.Invalid},
 		"a directory that is no such": {ref: "oci:/nowhere", want: failure.NotFound},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	for what, test := range tests {
+		t.Run(what, func(t *testing.T) {
 			if _, err := unpacked(t.Context(), t, test.ref, test.o); failure.KindOf(err) != test.want {
 				t.Errorf("error %v has kind %s, want %s", err, failure.KindOf(err), test.want)
 			}

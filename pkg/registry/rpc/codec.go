@@ -3,10 +3,9 @@ package rpc
 import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // the codec that is wrapped
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
-
-	_ "google.golang.org/grpc/encoding/proto" // the codec that is wrapped
 
 	api "chandler.dev/olm/proto"
 )

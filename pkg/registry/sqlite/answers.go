@@ -82,7 +82,7 @@ func (s *Store) BundleAnswer(ctx context.Context, at wire.Address) (*api.Bundle,
 	if err := rows.Scan(&place, &common, &kind, &content, &description, &icon); err != nil {
 		return nil, err
 	}
-	scratch := scratches.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	scratch := scratches.Get().(*scratch) // the pool holds nothing else
 	defer scratches.Put(scratch)
 	if scratch.common, err = expandWith(d.common, append(scratch.common[:0], place...), common); err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (s *scratch) join(kind contentKind, d dictionary, z []byte, pkg wire.Fields
 	if err != nil {
 		return nil, err
 	}
-	return t.AppendTo(s.common[:len(s.common):len(s.common)], pkg), nil
+	return t.AppendTo(slices.Clip(s.common), pkg), nil
 }
 
 // missing says what of an address the catalog does not have.

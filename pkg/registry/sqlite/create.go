@@ -8,7 +8,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -89,16 +88,14 @@ type writer struct {
 	provided     map[int64][]int64 // APIs by bundle
 	deprecations map[wire.Address]string
 	blobs        map[[3]string]int
-
-	dictionariesMu sync.Mutex
-	dictionaries   map[string]*sharedDictionary
+	shared       *sharedDictionaries
 }
 
 func newWriter(ctx context.Context, tx *sql.Tx) (*writer, error) {
 	w := &writer{
 		tx: tx, statements: map[string]*sql.Stmt{}, digest: registry.NewDigester(),
 		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, apis: map[string]int64{}, provided: map[int64][]int64{},
-		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{}, dictionaries: map[string]*sharedDictionary{},
+		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{}, shared: newSharedDictionaries(),
 	}
 	// The seal comes first, so that it is near the start of the file.
 	return w, w.exec(ctx, `INSERT INTO meta (key, value) VALUES (?, ?)`, "seal", append([]byte(sealMark), make([]byte, sealLength)...))
@@ -140,7 +137,7 @@ func (w *writer) all(ctx context.Context, src registry.Source) error {
 			}
 			var shared *sharedDictionary
 			if item.Bundle != nil {
-				shared = w.shared(item.Bundle.Package)
+				shared = w.shared.of(item.Bundle.Package)
 			}
 			if err := start(shared.encoding(item)); err != nil {
 				return err
@@ -157,46 +154,6 @@ func (w *writer) all(ctx context.Context, src registry.Source) error {
 		}
 	}
 	return w.finish(ctx)
-}
-
-// sharedDictionary is the dictionary of a package while its first bundle is
-// being encoded. Others wait for it.
-type sharedDictionary struct {
-	dictionary
-
-	claimed bool          // by the first bundle; only the reader looks at it
-	ready   chan struct{} // closed when the dictionary is made
-}
-
-// shared returns the dictionary of a package. Only the reader calls it.
-func (w *writer) shared(pkg string) *sharedDictionary {
-	w.dictionariesMu.Lock()
-	defer w.dictionariesMu.Unlock()
-	d, ok := w.dictionaries[pkg]
-	if !ok {
-		d = &sharedDictionary{ready: make(chan struct{})}
-		w.dictionaries[pkg] = d
-	}
-	return d
-}
-
-// encoding returns the work of encoding an item. The first bundle of a package
-// makes the dictionary; work is started in order, so it never waits for work
-// that has not begun.
-func (d *sharedDictionary) encoding(item registry.Item) func() row {
-	if item.Bundle == nil {
-		return func() row { return row{Item: item, sum: registry.SumOf(item)} }
-	}
-	first := !d.claimed
-	d.claimed = true
-	return func() row {
-		if !first {
-			<-d.ready
-			return encode(item, nil, &d.dictionary)
-		}
-		defer close(d.ready)
-		return encode(item, &d.dictionary, &d.dictionary)
-	}
 }
 
 // encode encodes a bundle with a dictionary, after making it if it has to.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/klauspost/compress/s2"
 	"google.golang.org/protobuf/proto"
 
 	"chandler.dev/olm/pkg/failure"
@@ -44,14 +43,11 @@ func (w *writer) finish(ctx context.Context) error {
 
 func (w *writer) writeDictionaries(ctx context.Context) error {
 	for _, p := range w.packages {
-		d := w.dictionaries[p.Name]
-		if d == nil {
-			continue
-		}
+		d := w.shared.stored(p.Name)
 		var blobs [2]any
-		for i, dict := range []*s2.Dict{d.common, d.content} {
-			if dict != nil {
-				blobs[i] = compress(dict.Bytes())
+		for i, data := range [][]byte{d.common, d.content} {
+			if len(data) > 0 {
+				blobs[i] = compress(data)
 			}
 		}
 		if err := w.exec(ctx, `INSERT INTO dictionary (package, common_z, content_z) VALUES (?, ?, ?)`, p.Name, blobs[0], blobs[1]); err != nil {

@@ -27,6 +27,7 @@ func (w *writer) pages(ctx context.Context, members []registry.Member) error {
 	defer commonOf.Close() //nolint:errcheck // the transaction ends it
 	var page []byte
 	number := 0
+	dictionaries := map[string]dictionary{}
 	flush := func() error {
 		if len(page) == 0 {
 			return nil
@@ -41,7 +42,12 @@ func (w *writer) pages(ctx context.Context, members []registry.Member) error {
 		if !ok {
 			continue
 		}
-		if page, err = w.appendListed(ctx, page, commonOf, listed{m, id}); err != nil {
+		d, ok := dictionaries[m.Package]
+		if !ok {
+			d = storedDictionary{common: w.shared.stored(m.Package).common}.open()
+			dictionaries[m.Package] = d
+		}
+		if page, err = w.appendListed(ctx, page, commonOf, listed{m, id, d}); err != nil {
 			return err
 		}
 		if len(page) < pageSize {
@@ -58,6 +64,7 @@ type listed struct {
 	registry.Member
 
 	id int64
+	dictionary
 }
 
 // appendListed appends a message of ListBundles to a page.
@@ -72,7 +79,7 @@ func (w *writer) appendListed(ctx context.Context, page []byte, commonOf *sql.St
 		if err := rows.Scan(&z); err != nil {
 			return nil, err
 		}
-		msg, err := expandWith(w.dictionaries[m.Package].common, nil, z)
+		msg, err := expandWith(m.common, nil, z)
 		if err != nil {
 			return nil, err
 		}

@@ -18,10 +18,9 @@ import (
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/document"
+	_ "chandler.dev/olm/pkg/registry/sqlite" // has the driver
 	"chandler.dev/olm/pkg/registry/wire"
 	api "chandler.dev/olm/proto"
-
-	_ "chandler.dev/olm/pkg/registry/sqlite" // has the driver
 )
 
 const csvKind = "ClusterServiceVersion"
