@@ -163,15 +163,31 @@ func (r *Reconciler) offSupport(ctx context.Context, csv *v1alpha1.ClusterServic
 	for _, e := range s.endpoints {
 		for _, obj := range serving.Support(csv, e) {
 			kind := obj.GetObjectKind().GroupVersionKind().Kind
-			switch err := r.client.Get(ctx, client.ObjectKeyFromObject(obj), obj); {
-			case apierrors.IsNotFound(err):
-				return fmt.Sprintf("%s %q not installed", kind, obj.GetName()), nil
+			switch same, err := r.hasSupport(ctx, obj); {
 			case err != nil:
 				return "", err
+			case !same:
+				return fmt.Sprintf("%s %q not installed", kind, obj.GetName()), nil
 			}
 		}
 	}
 	return "", nil
+}
+
+// hasSupport tells whether an object exists, and if it is a Service, leads where it must.
+func (r *Reconciler) hasSupport(ctx context.Context, wanted client.Object) (bool, error) {
+	have, ok := wanted.DeepCopyObject().(client.Object)
+	if !ok {
+		return false, fmt.Errorf("%T is no object", wanted)
+	}
+	err := r.client.Get(ctx, client.ObjectKeyFromObject(wanted), have)
+	if err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	if service, ok := have.(*corev1.Service); ok {
+		return serving.Leads(service, wanted), nil
+	}
+	return true, nil
 }
 
 func (r *Reconciler) offWebhooks(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
@@ -350,9 +366,25 @@ func (r *Reconciler) certify(ctx context.Context, csv *v1alpha1.ClusterServiceVe
 		csv.Status.CertsLastUpdated, csv.Status.CertsRotateAt = &updated, &rotate
 	}
 	for _, e := range s.endpoints {
-		if err := s.ensureAll(ctx, serving.Support(csv, e)); err != nil {
-			return err
+		for _, obj := range serving.Support(csv, e) {
+			exists, err := r.existsService(ctx, obj)
+			if err == nil && !exists {
+				_, err = s.cluster.Ensure(ctx, obj)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// existsService tells whether obj is a Service that exists. One that leads to the pods of
+// the old version does so until those of the new one are ready; switchOn turns it.
+func (r *Reconciler) existsService(ctx context.Context, obj client.Object) (bool, error) {
+	if _, ok := obj.(*corev1.Service); !ok {
+		return false, nil
+	}
+	err := r.client.Get(ctx, client.ObjectKeyFromObject(obj), &corev1.Service{})
+	return err == nil, client.IgnoreNotFound(err)
 }

@@ -1,6 +1,9 @@
 package serving
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -59,6 +62,17 @@ func Support(csv *v1alpha1.ClusterServiceVersion, e Endpoint) []client.Object {
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "extension-apiserver-authentication-reader"},
 		},
 	)
+}
+
+// Leads tells whether a Service has the ports and pods of the wanted one.
+func Leads(have *corev1.Service, wanted client.Object) bool {
+	want, ok := wanted.(*corev1.Service)
+	if !ok || !maps.Equal(want.Spec.Selector, have.Spec.Selector) {
+		return false
+	}
+	return slices.EqualFunc(want.Spec.Ports, have.Spec.Ports, func(a, b corev1.ServicePort) bool {
+		return a.Name == b.Name && a.Port == b.Port && a.TargetPort == b.TargetPort
+	})
 }
 
 func owned(csv *v1alpha1.ClusterServiceVersion, name string) metav1.ObjectMeta {

@@ -256,6 +256,30 @@ func TestSupport(t *testing.T) {
 	}
 }
 
+func TestLeads(t *testing.T) {
+	service := func(port, target int32, app string) *corev1.Service {
+		return &corev1.Service{Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{{Name: "p", Port: port, TargetPort: intstr.FromInt32(target)}},
+		}}
+	}
+	for name, tt := range map[string]struct {
+		have *corev1.Service
+		want bool
+	}{
+		"the same":       {service(443, 9443, "a"), true},
+		"another target": {service(443, 8443, "a"), false},
+		"another port":   {service(444, 9443, "a"), false},
+		"other pods":     {service(443, 9443, "b"), false},
+		"no port":        {&corev1.Service{Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "a"}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := serving.Leads(tt.have, service(443, 9443, "a")); got != tt.want {
+				t.Errorf("Leads() = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestAdoptable(t *testing.T) {
 	v := newCSV(func(v *v1alpha1.ClusterServiceVersion) { v.Spec.Replaces = "op.v0" })
 	owned := func(kind, namespace, name string) *apiregistrationv1.APIService {
