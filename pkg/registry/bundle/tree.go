@@ -143,15 +143,12 @@ type collection struct {
 // take returns the item of a bundle; no item if something is wrong with it.
 func (c *collection) take(r result, err error) (registry.Item, error) {
 	err = errors.Join(err, r.err)
-	problem, ok := isProblem(err)
-	switch {
-	case ok:
-		c.problems = append(c.problems, problem) // told at the end
-		return registry.Item{}, nil //nolint:nilerr // see above
-	case err != nil:
+	if problem, ok := isProblem(err); ok {
+		c.problems = append(c.problems, problem)
+		r.parsed, err = nil, nil // it is told at the end
+	}
+	if err != nil || r.parsed == nil {
 		return registry.Item{}, err
-	case r.parsed == nil:
-		return registry.Item{}, nil
 	}
 	if problem := c.gather(r.parsed); problem != nil {
 		c.problems = append(c.problems, *problem)
