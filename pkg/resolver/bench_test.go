@@ -271,3 +271,32 @@ func BenchmarkGrowth(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAllUnsolvable is a namespace in which each of 200 subscriptions
+// needs what nobody has, so that cures are looked for 200 times.
+func BenchmarkAllUnsolvable(b *testing.B) {
+	c := bigCatalog("main", 333)
+	p := resolver.Problem{Namespace: namespace, Cluster: resolver.Cluster{KubeVersion: "1.36.3"}, Catalogs: []resolver.Catalog{c}}
+	for i := range 200 {
+		for k := range c.Packages[i].Bundles {
+			x := &c.Packages[i].Bundles[k]
+			raw, _ := json.Marshal(gvkValue(fmt.Sprintf("Missing.v1.%d.example.com", i)))
+			x.Properties = append(x.Properties, registry.Property{Type: "olm.gvk.required", Value: raw})
+		}
+		p.Subscriptions = append(p.Subscriptions, subscriptionTo("main", i))
+	}
+	b.ReportAllocs()
+	cpu := cpuTime(b)
+	for b.Loop() {
+		s, err := resolver.Resolve(b.Context(), p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, x := range s.Components {
+			if x.Unsolvable == nil {
+				b.Fatalf("%v is solved", x.Subscriptions)
+			}
+		}
+	}
+	cpu()
+}

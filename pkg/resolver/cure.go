@@ -45,11 +45,11 @@ func (a *answers) cures(ctx context.Context, p Problem, c Cure, x *answered) boo
 	names := slices.Clone(x.neighbors)
 	for {
 		small := a.part(p, only(p.Subscriptions, names, c))
-		before, err := answer(ctx, small)
+		before, err := answer(ctx, small, a.world)
 		if err != nil {
 			return false
 		}
-		after, err := answer(ctx, Apply(small, c.Changes...))
+		after, err := answer(ctx, Apply(small, c.Changes...), a.world)
 		if err != nil || !better(before, after, x.component.Subscriptions) {
 			return false
 		}

@@ -133,7 +133,7 @@ func (r route) defaultRank() int {
 func (w *world) offersFor(c *catalog, keys constraint.Keys) []*offer {
 	var offers []*offer
 	add := func(o *offer) {
-		if o != nil && o.catalog == c && !slices.Contains(offers, o) {
+		if o != nil && !slices.Contains(offers, o) {
 			offers = append(offers, o)
 		}
 	}
@@ -146,7 +146,7 @@ func (w *world) offersFor(c *catalog, keys constraint.Keys) []*offer {
 		add(c.offers[name])
 	}
 	for _, api := range keys.APIs {
-		for _, o := range w.offersOf(api) {
+		for _, o := range c.offersOf(api) {
 			add(o)
 		}
 	}
@@ -158,42 +158,37 @@ func (w *world) offersFor(c *catalog, keys constraint.Keys) []*offer {
 // pays off.
 const fewAPIs = 3
 
-// offersOf returns the packages of all catalogs in which a bundle may provide
-// an API.
-func (w *world) offersOf(api registry.GVK) []*offer {
-	if w.apis != nil {
-		return w.apis[constraint.APIKey(api)]
+// offersOf returns the packages in which a bundle may provide an API.
+func (c *catalog) offersOf(api registry.GVK) []*offer {
+	if c.apis != nil {
+		return c.apis[constraint.APIKey(api)]
 	}
-	if w.scans++; w.scans <= fewAPIs {
-		return w.scan(api)
+	if c.scans++; c.scans <= fewAPIs {
+		return c.scan(api)
 	}
-	w.apis = map[uint64][]*offer{}
-	for _, c := range w.catalogs {
-		for _, o := range c.offers {
-			w.indexAPIs(o)
-		}
+	c.apis = map[uint64][]*offer{}
+	for _, o := range c.offers {
+		c.index(o)
 	}
-	return w.apis[constraint.APIKey(api)]
+	return c.apis[constraint.APIKey(api)]
 }
 
-func (w *world) scan(api registry.GVK) []*offer {
+func (c *catalog) scan(api registry.GVK) []*offer {
 	var found []*offer
 	provides := constraint.ProviderOf(api)
-	for _, c := range w.catalogs {
-		for _, o := range c.offers {
-			if slices.ContainsFunc(o.Bundles, provides) {
-				found = append(found, o)
-			}
+	for _, o := range c.offers {
+		if slices.ContainsFunc(o.Bundles, provides) {
+			found = append(found, o)
 		}
 	}
 	return found
 }
 
-func (w *world) indexAPIs(o *offer) {
+func (c *catalog) index(o *offer) {
 	for i := range o.Bundles {
 		constraint.APIKeys(&o.Bundles[i], func(key uint64) {
-			if known := w.apis[key]; len(known) == 0 || known[len(known)-1] != o {
-				w.apis[key] = append(known, o)
+			if known := c.apis[key]; len(known) == 0 || known[len(known)-1] != o {
+				c.apis[key] = append(known, o)
 			}
 		})
 	}

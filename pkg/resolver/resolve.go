@@ -15,7 +15,7 @@ import (
 // component that runs out of time is Unsolvable with Exhausted. The failure is
 // Invalid if a name means two things.
 func Resolve(ctx context.Context, p Problem) (Solution, error) {
-	w, err := answer(ctx, p)
+	w, err := answer(ctx, p, nil)
 	if err != nil {
 		return Solution{}, err
 	}
@@ -45,9 +45,10 @@ type answered struct {
 	entries   []*entry // that were under consideration
 }
 
-// answer resolves without looking for cures.
-func answer(ctx context.Context, p Problem) (*answers, error) {
-	w, err := newWorld(p)
+// answer resolves without looking for cures. It takes over the catalogs that
+// it has in common with another world; nil if there is none.
+func answer(ctx context.Context, p Problem, other *world) (*answers, error) {
+	w, err := newWorld(p, other)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ type Rationale struct {
 // version of its channel. The failure is NotFound if there is no such
 // subscription.
 func WhyVersion(ctx context.Context, p Problem, subscription string) (Rationale, error) {
-	a, err := answer(ctx, p)
+	a, err := answer(ctx, p, nil)
 	if err != nil {
 		return Rationale{}, err
 	}
@@ -121,7 +121,7 @@ func (s *want) outOfReach(head headOf) Reason {
 
 // forced tells why a want cannot get a certain one of its candidates.
 func forced(ctx context.Context, p Problem, subscription, bundle string) ([]Reason, error) {
-	w, err := newWorld(p)
+	w, err := newWorld(p, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ type Presence struct {
 // WhyHere tells for every bundle that is there once the problem is answered,
 // or that is installed, why. They are sorted by name.
 func WhyHere(ctx context.Context, p Problem) ([]Presence, error) {
-	a, err := answer(ctx, p)
+	a, err := answer(ctx, p, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -20,16 +20,16 @@ type world struct {
 	wants     []*want           // those with something installed first, then by name
 	entries   map[entryKey]*entry
 	providers map[string][]*entry // by requirement and the catalog that asks
-	apis      map[uint64][]*offer // nil until it pays off
-	scans     int                 // APIs looked for without it
 	walk      int                 // number of the last walk by reach
 }
 
-// catalog is a Catalog with its offers by package name.
+// catalog is a Catalog with its offers by package name. It does not depend on
+// what is wanted, so that worlds with the same catalogs share it.
 type catalog struct {
 	Catalog
-	rank   int // position in the order of preference
 	offers map[string]*offer
+	apis   map[uint64][]*offer // nil until it pays off
+	scans  int                 // APIs looked for without it
 }
 
 // offer is an Offer with its bundles by name and the graphs of its channels.
@@ -38,6 +38,7 @@ type offer struct {
 	catalog *catalog
 	bundles map[string]*registry.Bundle
 	graphs  map[string]*channelGraph
+	read    map[string]*constraint.Facts // by bundle, if they did not come with the offer
 }
 
 type channelGraph struct {
@@ -59,8 +60,8 @@ type entry struct {
 
 // facts reads the properties of the bundle once.
 func (e *entry) facts() *constraint.Facts {
-	if e.known == nil {
-		e.known = e.offer.knownFacts(e.bundle.Name)
+	if e.known == nil && e.offer != nil {
+		e.known = e.offer.factsOf(e.bundle)
 	}
 	if e.known == nil {
 		e.known = constraint.Read(e.bundle)
@@ -97,7 +98,9 @@ type candidate struct {
 	channel string // empty if the entry is installed
 }
 
-func newWorld(p Problem) (*world, error) {
+// newWorld takes over the catalogs that it has in common with another world;
+// nil if there is none.
+func newWorld(p Problem, other *world) (*world, error) {
 	if err := validate(p); err != nil {
 		return nil, err
 	}
@@ -110,12 +113,9 @@ func newWorld(p Problem) (*world, error) {
 		providers: map[string][]*entry{},
 	}
 	for i := range p.Catalogs {
-		w.catalogs = append(w.catalogs, newCatalog(p.Catalogs[i]))
+		w.catalogs = append(w.catalogs, newCatalog(p.Catalogs[i], other))
 	}
 	slices.SortFunc(w.catalogs, w.compareCatalogs)
-	for i, c := range w.catalogs {
-		c.rank = i
-	}
 	for i := range p.Installed {
 		w.installed = append(w.installed, &entry{bundle: &p.Installed[i].Bundle, installed: &p.Installed[i]})
 	}
@@ -156,13 +156,28 @@ func validate(p Problem) error {
 	return nil
 }
 
-func newCatalog(c Catalog) *catalog {
+func newCatalog(c Catalog, other *world) *catalog {
+	if other != nil {
+		for _, known := range other.catalogs {
+			if known.same(c) {
+				return known
+			}
+		}
+	}
 	view := &catalog{Catalog: c, offers: make(map[string]*offer, len(c.Packages))}
 	for i := range c.Packages {
 		o := &c.Packages[i]
 		view.offers[o.Package.Name] = &offer{Offer: o, catalog: view}
 	}
 	return view
+}
+
+// same reports whether a catalog is the very one that the view is of.
+func (c *catalog) same(other Catalog) bool {
+	return c.Ref == other.Ref && c.Priority == other.Priority && c.Unavailable == other.Unavailable &&
+		len(c.Packages) == len(other.Packages) && len(c.Names) == len(other.Names) &&
+		(len(c.Packages) == 0 || &c.Packages[0] == &other.Packages[0]) &&
+		(len(c.Names) == 0 || &c.Names[0] == &other.Names[0])
 }
 
 // compareCatalogs prefers priority, then the own namespace, then the name.
@@ -226,12 +241,17 @@ func (o *offer) bundle(name string) *registry.Bundle {
 	return o.bundles[name]
 }
 
-// knownFacts returns the facts that came with the offer, nil if none did.
-func (o *offer) knownFacts(name string) *constraint.Facts {
-	if o == nil {
-		return nil
+func (o *offer) factsOf(b *registry.Bundle) *constraint.Facts {
+	if f := o.facts[b.Name]; f != nil {
+		return f
 	}
-	return o.facts[name]
+	if o.read == nil {
+		o.read = map[string]*constraint.Facts{}
+	}
+	if o.read[b.Name] == nil {
+		o.read[b.Name] = constraint.Read(b)
+	}
+	return o.read[b.Name]
 }
 
 func (o *offer) version(name string) string {
