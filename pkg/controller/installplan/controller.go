@@ -200,6 +200,7 @@ type scope struct {
 	steps    install.Plan
 	seen     install.Observation
 	done     bool
+	leaving  bool // the namespace is being deleted
 }
 
 // Reconcile runs the steps, then writes status once.

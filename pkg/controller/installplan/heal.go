@@ -140,12 +140,16 @@ func (r *Reconciler) heal(ctx context.Context, plan *v1alpha1.InstallPlan) (ctrl
 	}
 	s := &scope{plan: plan.DeepCopy(), uids: map[string]types.UID{}, bringers: map[string]operator{}}
 	outcome, err := step.Run(ctx, s,
+		step.Step[scope]{Name: "check namespace", Run: r.checkNamespace},
 		step.Step[scope]{Name: "check group", Run: r.checkGroup},
 		step.Step[scope]{Name: "load", Run: r.load},
 		step.Step[scope]{Name: "select", Run: r.keepLiving},
 		step.Step[scope]{Name: "preflight", Run: r.preflight},
 		step.Step[scope]{Name: "execute", Run: r.execute},
 	)
+	if s.leaving {
+		return ctrl.Result{}, nil
+	}
 	if err != nil || !s.done {
 		r.wounded.add(key)
 	}
@@ -158,6 +162,16 @@ func (r *Reconciler) heal(ctx context.Context, plan *v1alpha1.InstallPlan) (ctrl
 		return ctrl.Result{RequeueAfter: waitingRetry}, nil
 	}
 	return ctrl.Result{}, nil
+}
+
+// checkNamespace stops where everything goes away.
+func (r *Reconciler) checkNamespace(ctx context.Context, s *scope) (step.Outcome, error) {
+	ns, err := r.o.Cluster.GetMetadata(ctx, corev1.SchemeGroupVersion.WithKind("Namespace"), client.ObjectKey{Name: s.plan.Namespace})
+	s.leaving = err == nil && (ns == nil || !ns.DeletionTimestamp.IsZero())
+	if s.leaving {
+		return step.Stop(), nil
+	}
+	return step.Continue(), err
 }
 
 // keepLiving drops the steps of operators that are gone or on their way out,
