@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/resolver/constraint"
 )
 
 const (
-	maxCures  = 3  // proposed for one component
-	maxTries  = 16 // of changes for one component
-	largeSize = 1000
-	fewTries  = 3 // for a component with more than largeSize bundles
+	maxCures   = 3  // proposed for one component
+	maxTries   = 16 // of changes for one component
+	maxMissing = 4  // offers that one cure puts together
+	largeSize  = 1000
+	fewTries   = 3 // for a component with more than largeSize bundles
 )
 
 // cure tries changes until some solve the component.
@@ -35,6 +37,40 @@ func (a *answers) cure(p Problem, x *answered) {
 			u.Cures = append(u.Cures, proposal)
 		}
 	}
+	if len(u.Cures) == 0 {
+		if c := a.offerAll(ctx, p, x); len(c.Changes) > 1 && a.cures(ctx, p, c, x) {
+			u.Cures = append(u.Cures, c)
+		}
+	}
+}
+
+// offerAll proposes to offer one thing after the other that is missing, for a
+// component that misses several.
+func (a *answers) offerAll(ctx context.Context, p Problem, x *answered) Cure {
+	var all Cure
+	facts := x.facts
+	for range maxMissing {
+		i := slices.IndexFunc(facts, func(f fact) bool { return len(missing(f)) > 0 })
+		if i < 0 {
+			break
+		}
+		next := missing(facts[i])[0]
+		all.Changes = append(all.Changes, next.Changes...)
+		all.Text += ", and " + next.Text
+		part := a.part(p, only(p.Subscriptions, x.neighbors, all))
+		after, err := answer(ctx, Apply(part, all.Changes...), a.world)
+		if err != nil {
+			break
+		}
+		facts = nil
+		for _, y := range after.answers {
+			if slices.ContainsFunc(y.component.Subscriptions, func(n string) bool { return slices.Contains(x.component.Subscriptions, n) }) {
+				facts = append(facts, y.facts...)
+			}
+		}
+	}
+	all.Text = strings.TrimPrefix(all.Text, ", and ")
+	return all
 }
 
 // cures reports whether the subscriptions of a component, as far as they are
@@ -290,13 +326,17 @@ func missing(f fact) []Cure {
 		if len(n.options) > 0 || !ok || len(list) > 0 {
 			continue
 		}
+		if b.Package == constraint.ExamplePackage {
+			// Several examples must not exclude each other.
+			b.Package += " " + n.predicate.String()
+		}
 		pkg := registry.Package{Name: b.Package, DefaultChannel: "stable", Channels: []registry.Channel{{
 			Name: "stable", Head: b.Name, Entries: []registry.Entry{{Name: b.Name}},
 		}}}
 		list = append(list, Cure{
 			Text: fmt.Sprintf("add a catalog that offers an operator %s", n.predicate),
 			Changes: []Change{{Catalog: &Catalog{
-				Ref:      CatalogRef{Name: "chandler.dev/example"},
+				Ref:      CatalogRef{Name: "example " + n.predicate.String()},
 				Packages: []Offer{{Package: pkg, Bundles: []registry.Bundle{b}}},
 			}}},
 		})

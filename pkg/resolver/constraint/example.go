@@ -9,10 +9,13 @@ import (
 	"chandler.dev/olm/pkg/registry"
 )
 
+// ExamplePackage is the package of an example for a requirement that names none.
+const ExamplePackage = "example"
+
 // Example returns a bundle that meets a requirement, so that what its presence
 // would change can be tried. It reports false if it cannot think of one.
 func Example(p Predicate) (registry.Bundle, bool) {
-	b := registry.Bundle{Package: "example", Name: "example.v1.0.0", Version: "1.0.0"}
+	b := registry.Bundle{Package: ExamplePackage, Name: "example.v1.0.0", Version: "1.0.0"}
 	complete(&b, p)
 	return b, p.Match(Read(&b))
 }
