@@ -150,8 +150,7 @@ func (c *collection) take(r result, err error) (registry.Item, error) {
 	if err != nil || r.parsed == nil {
 		return registry.Item{}, err
 	}
-	if problem := c.gather(r.parsed); problem != nil {
-		c.problems = append(c.problems, *problem)
+	if !c.gather(r.parsed) {
 		return registry.Item{}, nil
 	}
 	return registry.Item{Bundle: &r.parsed.Bundle, Where: r.parsed.Where}, nil
@@ -215,17 +214,19 @@ func directories(fsys fs.FS) iter.Seq2[string, error] {
 }
 
 // gather notes what a bundle says of its place. Its content is not kept.
-func (c *collection) gather(p *Parsed) *registry.Problem {
+// It reports whether the bundle is the first of its name.
+func (c *collection) gather(p *Parsed) bool {
 	g, ok := c.packages[p.Package]
 	if !ok {
 		g = &gathered{name: p.Package, members: map[string]*member{}}
 		c.packages[p.Package] = g
 	}
 	if other, ok := g.members[p.Name]; ok {
-		return &registry.Problem{
+		c.problems = append(c.problems, registry.Problem{
 			Message: fmt.Sprintf("package %q has duplicate bundle %q", p.Package, p.Name), Where: p.Where,
 			Hint: "the other one is in " + other.where,
-		}
+		})
+		return false
 	}
 	show := presentation{description: p.Description, icon: p.Icon}
 	key := sha256.Sum256(fmt.Appendf(nil, "%q %v", show.description, show.icon))
@@ -236,5 +237,5 @@ func (c *collection) gather(p *Parsed) *registry.Problem {
 		Entry: p.Edges, version: versionOf(p.Bundle), channels: p.Channels, defaultChannel: p.DefaultChannel,
 		where: p.Where, presentation: c.presentations[key],
 	}
-	return nil
+	return true
 }
