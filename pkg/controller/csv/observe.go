@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"chandler.dev/olm/pkg/controller/csv/chain"
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/csv/requirement"
 	"chandler.dev/olm/pkg/controller/providedapi"
@@ -53,14 +54,14 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 	if err := r.observeDeployments(ctx, csv, w); err != nil {
 		return nil, err
 	}
-	family, err := r.observeFamily(ctx, csv, w)
+	relatives, err := r.observeChain(ctx, csv, w)
 	if err != nil {
 		return nil, err
 	}
 	if retires(csv.Status.Phase) || w.Membership.Bad() {
 		return w, nil // what it needs and serves no longer matters
 	}
-	result, err := r.requirements(ctx, csv, family.ancestors)
+	result, err := r.requirements(ctx, csv, relatives.Ancestors)
 	if err != nil {
 		return nil, err
 	}
@@ -90,27 +91,27 @@ func invalidStrategy(err error) phase.Verdict {
 	return phase.Verdict{Reason: v1alpha1.CSVReasonInvalidStrategy, Message: "install strategy invalid: " + err.Error()}
 }
 
-// observeFamily looks at the other ClusterServiceVersions of the namespace.
-func (r *Reconciler) observeFamily(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) (family, error) {
+// observeChain looks at the other ClusterServiceVersions of the namespace.
+func (r *Reconciler) observeChain(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, w *world) (chain.Chain, error) {
 	all := &v1alpha1.ClusterServiceVersionList{}
 	if err := r.client.List(ctx, all, client.InNamespace(csv.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return family{}, err
+		return chain.Chain{}, err
 	}
-	f := familyOf(csv, all.Items)
-	w.Predecessor, w.Successor, w.Superseded = f.predecessor, f.successor, f.superseded
-	w.Ownership = crdConflict(csv, all.Items, f)
+	c := chain.Of(csv, all.Items)
+	w.Predecessor, w.Successor, w.Superseded = c.Predecessor, c.Successor, c.Superseded
+	w.Ownership = c.CRDConflict(csv, all.Items)
 	if !w.Ownership.Bad() {
-		w.Ownership = deploymentConflict(all.Items, w.takers, f)
+		w.Ownership = c.DeploymentConflict(all.Items, w.takers)
 	}
-	if !f.predecessor.Exists() {
-		return f, nil
+	if !c.Predecessor.Exists() {
+		return c, nil
 	}
 	condition := &operatorsv2.OperatorCondition{}
-	err := r.client.Get(ctx, client.ObjectKey{Namespace: csv.Namespace, Name: f.predecessor.Name}, condition)
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: csv.Namespace, Name: c.Predecessor.Name}, condition)
 	if err == nil {
-		w.Gate = gate(condition)
+		w.Gate = chain.Gate(condition)
 	}
-	return f, client.IgnoreNotFound(err)
+	return c, client.IgnoreNotFound(err)
 }
 
 // observeDeployments computes the Deployments that csv wants and compares them with

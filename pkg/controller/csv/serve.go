@@ -146,101 +146,6 @@ func (r *Reconciler) retiring(ctx context.Context) func(namespace, name string) 
 	}
 }
 
-// whatIsOff says which of the objects that let the API server call the pods is missing
-// or differs; empty if none does. It asks the cache.
-func (r *Reconciler) whatIsOff(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
-	for _, off := range []func(context.Context, *v1alpha1.ClusterServiceVersion, served) (string, error){
-		r.offSupport, r.offWebhooks, r.offAPIServices,
-	} {
-		if text, err := off(ctx, csv, s); text != "" || err != nil {
-			return text, err
-		}
-	}
-	return "", nil
-}
-
-func (r *Reconciler) offSupport(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
-	for _, e := range s.endpoints {
-		for _, obj := range serving.Support(csv, e) {
-			kind := obj.GetObjectKind().GroupVersionKind().Kind
-			switch same, err := r.hasSupport(ctx, obj); {
-			case err != nil:
-				return "", err
-			case !same:
-				return fmt.Sprintf("%s %q not installed", kind, obj.GetName()), nil
-			}
-		}
-	}
-	return "", nil
-}
-
-// hasSupport tells whether an object exists, and if it is a Service, leads where it must.
-func (r *Reconciler) hasSupport(ctx context.Context, wanted client.Object) (bool, error) {
-	have, ok := wanted.DeepCopyObject().(client.Object)
-	if !ok {
-		return false, fmt.Errorf("%T is no object", wanted)
-	}
-	err := r.client.Get(ctx, client.ObjectKeyFromObject(wanted), have)
-	if err != nil {
-		return false, client.IgnoreNotFound(err)
-	}
-	if service, ok := have.(*corev1.Service); ok {
-		return serving.Leads(service, wanted), nil
-	}
-	return true, nil
-}
-
-func (r *Reconciler) offWebhooks(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
-	have, err := r.webhooksOf(ctx, csv)
-	if err != nil {
-		return "", err
-	}
-	for i := range csv.Spec.WebhookDefinitions {
-		text, err := r.offWebhook(ctx, csv, &csv.Spec.WebhookDefinitions[i], s, have)
-		if text != "" || err != nil {
-			return text, err
-		}
-	}
-	if len(have.undescribed(csv)) > 0 {
-		return "webhooks not installed", nil
-	}
-	return "", nil
-}
-
-func (r *Reconciler) offAPIServices(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s served) (string, error) {
-	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
-		have := &apiregistrationv1.APIService{}
-		if err := client.IgnoreNotFound(r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, have)); err != nil {
-			return "", err
-		}
-		if !sameAPIService(serving.APIService(csv, desc, s.usable[desc.DeploymentName].CA), have) {
-			return "apiServices not installed", nil
-		}
-	}
-	return "", nil
-}
-
-func (r *Reconciler) offWebhook(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, d *v1alpha1.WebhookDescription, s served, have configurations) (string, error) {
-	ca := s.usable[d.DeploymentName].CA
-	if d.Type != v1alpha1.ConversionWebhook {
-		wanted, err := serving.Webhook(csv, d, s.selector, ca)
-		if err != nil || !have.has(wanted) {
-			return "webhooks not installed", err
-		}
-		return "", nil
-	}
-	for _, name := range d.ConversionCRDs {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
-			return "conversionWebhook not ready", client.IgnoreNotFound(err)
-		}
-		if !sameConversion(serving.Conversion(csv, d, ca), crd.Spec.Conversion) {
-			return "conversionWebhook not ready", nil
-		}
-	}
-	return "", nil
-}
-
 // whatDoesNotAnswer says which owned API is registered but not available.
 func (r *Reconciler) whatDoesNotAnswer(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (string, error) {
 	for _, desc := range csv.GetOwnedAPIServiceDescriptions() {
@@ -275,7 +180,7 @@ func (r *Reconciler) switchOn(ctx context.Context, csv *v1alpha1.ClusterServiceV
 		if err != nil {
 			return err
 		}
-		if name := have.nameFor(configuration); name != "" {
+		if name := have.NameFor(configuration); name != "" {
 			configuration.SetName(name)
 		}
 		wanted = append(wanted, configuration)
@@ -286,7 +191,7 @@ func (r *Reconciler) switchOn(ctx context.Context, csv *v1alpha1.ClusterServiceV
 	if err := s.ensureAll(ctx, wanted); err != nil {
 		return err
 	}
-	for _, stale := range have.undescribed(csv) {
+	for _, stale := range have.Undescribed(csv) {
 		if err := client.IgnoreNotFound(r.client.Delete(ctx, stale)); err != nil {
 			return err
 		}
@@ -316,7 +221,7 @@ func (r *Reconciler) setConversion(ctx context.Context, cluster *kube.Cluster, n
 	if err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
 		return kube.Classify(err, fmt.Sprintf("read CustomResourceDefinition %q", name))
 	}
-	if sameConversion(wanted, crd.Spec.Conversion) {
+	if serving.SameConversion(wanted, crd.Spec.Conversion) {
 		return nil
 	}
 	before := crd.DeepCopy()

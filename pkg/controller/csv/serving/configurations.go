@@ -1,8 +1,6 @@
-package csv
+package serving
 
 import (
-	"cmp"
-	"context"
 	"maps"
 	"slices"
 
@@ -12,57 +10,26 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"chandler.dev/olm/pkg/controller/csv/serving"
-	"chandler.dev/olm/pkg/install/render"
 )
 
-// configurations are the webhook configurations of one ClusterServiceVersion, by name.
-type configurations []client.Object
+// Configurations are webhook configurations of one ClusterServiceVersion, by name.
+type Configurations []client.Object
 
-// webhooksOf returns the webhook configurations of csv, from the cache.
-func (r *Reconciler) webhooksOf(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (configurations, error) {
-	if len(csv.Spec.WebhookDefinitions) == 0 && !hadWebhooks(csv) {
-		return nil, nil
-	}
-	owner := client.MatchingLabels(render.OwnerOf(csv).Labels())
-	validating := &admissionv1.ValidatingWebhookConfigurationList{}
-	if err := r.client.List(ctx, validating, owner); err != nil {
-		return nil, err
-	}
-	mutating := &admissionv1.MutatingWebhookConfigurationList{}
-	if err := r.client.List(ctx, mutating, owner); err != nil {
-		return nil, err
-	}
-	var all configurations
-	for i := range validating.Items {
-		all = append(all, &validating.Items[i])
-	}
-	for i := range mutating.Items {
-		all = append(all, &mutating.Items[i])
-	}
-	slices.SortFunc(all, func(a, b client.Object) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	return all, nil
-}
-
-// hadWebhooks tells whether csv once served something.
-func hadWebhooks(csv *v1alpha1.ClusterServiceVersion) bool { return csv.Status.CertsLastUpdated != nil }
-
-// nameFor returns the name of the configuration for the description that wanted is for.
-func (c configurations) nameFor(wanted client.Object) string {
+// NameFor returns the name of the configuration for the description that wanted is for.
+func (c Configurations) NameFor(wanted client.Object) string {
 	for _, have := range c {
-		if sameKind(have, wanted) && have.GetLabels()[serving.LabelDescription] == wanted.GetLabels()[serving.LabelDescription] {
+		if sameKind(have, wanted) && have.GetLabels()[LabelDescription] == wanted.GetLabels()[LabelDescription] {
 			return have.GetName()
 		}
 	}
 	return ""
 }
 
-// has tells whether one of c is as wanted.
-func (c configurations) has(wanted client.Object) bool {
-	name := c.nameFor(wanted)
+// Has tells whether one of c is as wanted.
+func (c Configurations) Has(wanted client.Object) bool {
+	name := c.NameFor(wanted)
 	i := slices.IndexFunc(c, func(have client.Object) bool { return sameKind(have, wanted) && have.GetName() == name })
-	if i < 0 || c[i].GetLabels()[serving.LabelDescriptionHash] != wanted.GetLabels()[serving.LabelDescriptionHash] {
+	if i < 0 || c[i].GetLabels()[LabelDescriptionHash] != wanted.GetLabels()[LabelDescriptionHash] {
 		return false
 	}
 	switch wanted := wanted.(type) {
@@ -81,13 +48,13 @@ func (c configurations) has(wanted client.Object) bool {
 	}
 }
 
-// undescribed returns the configurations that csv has no description for, or a second
+// Undescribed returns the configurations that csv has no description for, or a second
 // one for the same description.
-func (c configurations) undescribed(csv *v1alpha1.ClusterServiceVersion) []client.Object {
+func (c Configurations) Undescribed(csv *v1alpha1.ClusterServiceVersion) []client.Object {
 	seen := map[string]bool{}
 	var stale []client.Object
 	for _, have := range c {
-		name := have.GetLabels()[serving.LabelDescription]
+		name := have.GetLabels()[LabelDescription]
 		described := slices.ContainsFunc(csv.Spec.WebhookDefinitions, func(w v1alpha1.WebhookDescription) bool {
 			return w.GenerateName == name && typeOf(have) == w.Type
 		})
@@ -114,11 +81,13 @@ func sameWebhook(wanted, have *admissionv1.WebhookClientConfig) bool {
 		wanted.Service.Namespace == have.Service.Namespace && wanted.Service.Name == have.Service.Name
 }
 
-func sameConversion(wanted, have *apiextensionsv1.CustomResourceConversion) bool {
+// SameConversion tells whether a CRD has the conversion stanza that is wanted.
+func SameConversion(wanted, have *apiextensionsv1.CustomResourceConversion) bool {
 	return equality.Semantic.DeepEqual(wanted, have)
 }
 
-func sameAPIService(wanted, have *apiregistrationv1.APIService) bool {
+// SameAPIService tells whether an APIService is as wanted; labels of others do not count.
+func SameAPIService(wanted, have *apiregistrationv1.APIService) bool {
 	labels := maps.Clone(have.Labels)
 	if labels == nil {
 		labels = map[string]string{}

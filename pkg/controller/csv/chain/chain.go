@@ -1,4 +1,7 @@
-package csv
+// Package chain is about the other ClusterServiceVersions of a namespace: which of them one
+// replaces and is replaced by, which of them has the better right to an API, and whether
+// the one to be replaced lets itself be. It is pure.
+package chain
 
 import (
 	"cmp"
@@ -14,17 +17,18 @@ import (
 	"chandler.dev/olm/pkg/controller/csv/phase"
 )
 
-// family is the chain of replacements that a ClusterServiceVersion is part of.
-type family struct {
-	predecessor phase.Relative
-	successor   phase.Relative
-	superseded  bool             // some version further up has Succeeded
-	ancestors   sets.Set[string] // existing ones that it replaces, directly or not
-	kin         sets.Set[string] // all of the chain, itself included
+// Chain is the chain of replacements that a ClusterServiceVersion is part of.
+type Chain struct {
+	Predecessor phase.Relative
+	Successor   phase.Relative
+	Superseded  bool             // some version further up has Succeeded
+	Ancestors   sets.Set[string] // existing ones that it replaces, directly or not
+
+	kin sets.Set[string] // all of the chain, itself included
 }
 
-// familyOf finds the relatives of csv among all of its namespace.
-func familyOf(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServiceVersion) family {
+// Of finds the chain of csv among all of its namespace.
+func Of(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServiceVersion) Chain {
 	byName := map[string]*v1alpha1.ClusterServiceVersion{}
 	for i := range all {
 		if !all[i].IsCopied() {
@@ -32,22 +36,22 @@ func familyOf(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterService
 		}
 	}
 	byName[csv.Name] = csv
-	f := family{ancestors: sets.Set[string]{}, kin: sets.New(csv.Name)}
-	for older := predecessor(csv, byName); older != nil && !f.kin.Has(older.Name); older = predecessor(older, byName) {
-		if !f.predecessor.Exists() {
-			f.predecessor = phase.Relative{Name: older.Name, Phase: older.Status.Phase}
+	c := Chain{Ancestors: sets.Set[string]{}, kin: sets.New(csv.Name)}
+	for older := predecessor(csv, byName); older != nil && !c.kin.Has(older.Name); older = predecessor(older, byName) {
+		if !c.Predecessor.Exists() {
+			c.Predecessor = phase.Relative{Name: older.Name, Phase: older.Status.Phase}
 		}
-		f.kin.Insert(older.Name)
-		f.ancestors.Insert(older.Name)
+		c.kin.Insert(older.Name)
+		c.Ancestors.Insert(older.Name)
 	}
-	for newer := successor(csv, byName); newer != nil && !f.kin.Has(newer.Name); newer = successor(newer, byName) {
-		if !f.successor.Exists() {
-			f.successor = phase.Relative{Name: newer.Name, Phase: newer.Status.Phase}
+	for newer := successor(csv, byName); newer != nil && !c.kin.Has(newer.Name); newer = successor(newer, byName) {
+		if !c.Successor.Exists() {
+			c.Successor = phase.Relative{Name: newer.Name, Phase: newer.Status.Phase}
 		}
-		f.kin.Insert(newer.Name)
-		f.superseded = f.superseded || newer.Status.Phase == v1alpha1.CSVPhaseSucceeded
+		c.kin.Insert(newer.Name)
+		c.Superseded = c.Superseded || newer.Status.Phase == v1alpha1.CSVPhaseSucceeded
 	}
-	return f
+	return c
 }
 
 func predecessor(csv *v1alpha1.ClusterServiceVersion, byName map[string]*v1alpha1.ClusterServiceVersion) *v1alpha1.ClusterServiceVersion {
@@ -71,12 +75,12 @@ func successor(csv *v1alpha1.ClusterServiceVersion, byName map[string]*v1alpha1.
 	return slices.MinFunc(candidates, func(a, b *v1alpha1.ClusterServiceVersion) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// crdConflict finds a ClusterServiceVersion outside the family that owns a CRD of csv.
+// CRDConflict finds a ClusterServiceVersion outside the chain that owns a CRD of csv.
 // Of two that wait, the older one goes first, so that not both fail.
-func crdConflict(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServiceVersion, f family) phase.Verdict {
+func (c Chain) CRDConflict(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServiceVersion) phase.Verdict {
 	for i := range all {
 		other := &all[i]
-		if f.kin.Has(other.Name) || other.IsCopied() || !other.DeletionTimestamp.IsZero() || !precedes(other, csv) {
+		if c.kin.Has(other.Name) || other.IsCopied() || !other.DeletionTimestamp.IsZero() || !precedes(other, csv) {
 			continue
 		}
 		for _, crd := range csv.Spec.CustomResourceDefinitions.Owned {
@@ -89,11 +93,11 @@ func crdConflict(csv *v1alpha1.ClusterServiceVersion, all []v1alpha1.ClusterServ
 	return phase.Verdict{}
 }
 
-// deploymentConflict finds a ClusterServiceVersion outside the family that runs a
-// Deployment of the same name. OLM lets the two overwrite each other for ever.
-func deploymentConflict(all []v1alpha1.ClusterServiceVersion, takers []string, f family) phase.Verdict {
+// DeploymentConflict finds a ClusterServiceVersion outside the chain that runs a
+// Deployment of the same name, one of takers. OLM lets the two overwrite each other for ever.
+func (c Chain) DeploymentConflict(all []v1alpha1.ClusterServiceVersion, takers []string) phase.Verdict {
 	for i := range all {
-		if name := all[i].Name; slices.Contains(takers, name) && !f.kin.Has(name) && all[i].DeletionTimestamp.IsZero() {
+		if name := all[i].Name; slices.Contains(takers, name) && !c.kin.Has(name) && all[i].DeletionTimestamp.IsZero() {
 			return phase.Verdict{Reason: v1alpha1.CSVReasonOwnerConflict, Message: fmt.Sprintf(
 				"conflicting Deployment owner in namespace: %q runs a Deployment of the same name; delete one of the two, or let one replace the other", name)}
 		}
@@ -114,9 +118,9 @@ func precedes(other, csv *v1alpha1.ClusterServiceVersion) bool {
 	}
 }
 
-// gate says why the operator of condition refuses to be upgraded, empty if it does not.
+// Gate says why the operator of condition refuses to be upgraded, empty if it does not.
 // An administrator's override has the last word.
-func gate(condition *operatorsv2.OperatorCondition) string {
+func Gate(condition *operatorsv2.OperatorCondition) string {
 	if override := meta.FindStatusCondition(condition.Spec.Overrides, operatorsv2.Upgradeable); override != nil {
 		if override.Status == metav1.ConditionTrue {
 			return ""
