@@ -244,7 +244,7 @@ func (s served) ensureAll(ctx context.Context, objects []client.Object) error {
 }
 
 // certify gives every endpoint a certificate that can be used, and what pods need to
-// serve with it. What already calls the pods trusts a new CA before a pod has it.
+// serve with it.
 func (r *Reconciler) certify(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s *served) error {
 	if err := serving.ValidateConversions(csv); err != nil {
 		return err
@@ -253,22 +253,9 @@ func (r *Reconciler) certify(ctx context.Context, csv *v1alpha1.ClusterServiceVe
 		if s.problem[e.Deployment] == serving.Fine {
 			continue
 		}
-		previous, rotates := s.usable[e.Deployment]
-		issued, err := serving.Issue(e.Hosts(csv.Namespace), r.clock.Now(), previous)
-		if err != nil {
+		if err := r.issue(ctx, csv, s, e); err != nil {
 			return err
 		}
-		s.usable[e.Deployment] = issued
-		if rotates {
-			if err := r.switchOn(ctx, csv, *s); err != nil {
-				return err
-			}
-		}
-		if _, err := s.cluster.Ensure(ctx, serving.Secret(csv, e, issued)); err != nil {
-			return err
-		}
-		updated, rotate := metav1.NewTime(r.clock.Now()), metav1.NewTime(issued.RotateAt())
-		csv.Status.CertsLastUpdated, csv.Status.CertsRotateAt = &updated, &rotate
 	}
 	for _, e := range s.endpoints {
 		for _, obj := range serving.Support(csv, e) {
@@ -281,6 +268,28 @@ func (r *Reconciler) certify(ctx context.Context, csv *v1alpha1.ClusterServiceVe
 			}
 		}
 	}
+	return nil
+}
+
+// issue makes the certificate of an endpoint. What already calls the pods trusts its CA
+// before a pod has it.
+func (r *Reconciler) issue(ctx context.Context, csv *v1alpha1.ClusterServiceVersion, s *served, e serving.Endpoint) error {
+	previous, rotates := s.usable[e.Deployment]
+	issued, err := serving.Issue(e.Hosts(csv.Namespace), r.clock.Now(), previous)
+	if err != nil {
+		return err
+	}
+	s.usable[e.Deployment] = issued
+	if rotates {
+		if err := r.switchOn(ctx, csv, *s); err != nil {
+			return err
+		}
+	}
+	if _, err := s.cluster.Ensure(ctx, serving.Secret(csv, e, issued)); err != nil {
+		return err
+	}
+	updated, rotate := metav1.NewTime(r.clock.Now()), metav1.NewTime(issued.RotateAt())
+	csv.Status.CertsLastUpdated, csv.Status.CertsRotateAt = &updated, &rotate
 	return nil
 }
 

@@ -80,7 +80,7 @@ func TestSurplusAndHas(t *testing.T) {
 		})
 	}
 	for _, obj := range rights.Extended(csv, []string{""}, base) {
-		if rights.Objects(base).Has(obj) || !lifted.Has(obj) {
+		if base.Has(obj) || !lifted.Has(obj) {
 			t.Errorf("Has(%T) is wrong", obj)
 		}
 	}
