@@ -122,7 +122,7 @@ func chooseCatalog(ctx context.Context, cl client.Client, o installOptions) (cli
 			ns, name = o.global, o.catalog
 		}
 		key := client.ObjectKey{Namespace: ns, Name: name}
-		err := cl.Get(ctx, key, &operatorsv1alpha1.CatalogSource{})
+		err := cl.Get(ctx, key, catalogMetadata())
 		if apierrors.IsNotFound(err) {
 			return key, failure.New(failure.NotFound, "there is no catalog %q in namespace %q", name, ns).WithHint("list them with `kubectl get catalogsources -A`")
 		}
@@ -130,8 +130,9 @@ func chooseCatalog(ctx context.Context, cl client.Client, o installOptions) (cli
 	}
 	var found []client.ObjectKey
 	for _, ns := range uniq(o.namespace, o.global) {
-		var list operatorsv1alpha1.CatalogSourceList
-		if err := cl.List(ctx, &list, client.InNamespace(ns)); err != nil {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(operatorsv1alpha1.SchemeGroupVersion.WithKind(operatorsv1alpha1.CatalogSourceKind + "List"))
+		if err := cl.List(ctx, list, client.InNamespace(ns)); err != nil {
 			return client.ObjectKey{}, friendly(err)
 		}
 		for i := range list.Items {
@@ -151,6 +152,14 @@ func chooseCatalog(ctx context.Context, cl client.Client, o installOptions) (cli
 	}
 	return client.ObjectKey{}, failure.New(failure.Invalid, "namespace %q sees several catalogs: %s", o.namespace, strings.Join(names, ", ")).
 		WithHint("name one with --catalog NAMESPACE/NAME")
+}
+
+// catalogMetadata reads a CatalogSource without its spec, which the Go type of
+// the operator kinds cannot read in every form that the API server takes.
+func catalogMetadata() *metav1.PartialObjectMetadata {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(operatorsv1alpha1.SchemeGroupVersion.WithKind(operatorsv1alpha1.CatalogSourceKind))
+	return m
 }
 
 func uniq(a, b string) []string {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/operator-framework/api/crds"
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -73,14 +72,6 @@ func runSetup(ctx context.Context, cl client.Client, out io.Writer, o setupOptio
 		}
 	}
 	return nil
-}
-
-// definitions are the kinds of operators.coreos.com, as their owner publishes them.
-func definitions() []client.Object {
-	return []client.Object{
-		crds.CatalogSource(), crds.ClusterServiceVersion(), crds.InstallPlan(), crds.OLMConfig(),
-		crds.Operator(), crds.OperatorCondition(), crds.OperatorGroup(), crds.Subscription(),
-	}
 }
 
 func setupObjects(o setupOptions) []client.Object {

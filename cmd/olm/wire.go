@@ -57,6 +57,7 @@ func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (f
 	if err != nil {
 		return nil, err
 	}
+	plans.CatalogNamespace = o.catalogNamespace
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
 		return nil, err
