@@ -41,6 +41,7 @@ func addSourceFlags(cmd *cobra.Command, o *sourceOptions) {
 	cmd.Flags().StringVar(&o.graph, "graph", "replaces", "where the edges between bundles come from: replaces or semver")
 	cmd.Flags().BoolVar(&o.lenient, "lenient", false, "leave invalid packages out and report them")
 	addImageFlags(cmd, &o.images)
+	addRemoteFlags(cmd, &o.remote)
 	_ = cmd.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions([]string{"replaces", "semver"}, cobra.ShellCompDirectiveNoFileComp))
 }
 

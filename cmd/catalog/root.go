@@ -54,6 +54,7 @@ func newRootCommand() *cobra.Command {
 		newDiffCommand(),
 		newPushCommand(),
 		newPullCommand(),
+		newMirrorCommand(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure.New(failure.Invalid, "%v", err).WithHint("see `%s --help`", cmd.CommandPath())

@@ -11,9 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/bundle"
@@ -94,6 +91,7 @@ type sourceOptions struct {
 	graph   string
 	lenient bool
 	images  oci.Options
+	remote  remoteOptions
 }
 
 // sourceOf returns the content of an argument that is no server and no catalog
@@ -147,9 +145,9 @@ func openStore(ctx context.Context, arg string, o sourceOptions, reported func(r
 		}
 		return stored{store, func() { _ = store.Close() }}, nil
 	case remoteAddress:
-		conn, err := grpc.NewClient(arg, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := o.remote.dial(arg)
 		if err != nil {
-			return stored{}, failure.New(failure.Invalid, "%q is no address: %v", arg, err)
+			return stored{}, err
 		}
 		return stored{rpc.NewClient(conn), func() { _ = conn.Close() }}, nil
 	case nowhere, yamlFile, fbcDirectory, bundleTree, legacyTree, legacyIndex, imageReference:

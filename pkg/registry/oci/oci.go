@@ -193,6 +193,14 @@ func splitLayout(dir string) (path, tag string) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, ""
 	}
+	for i, c := range dir {
+		if c != ':' || i == 0 {
+			continue
+		}
+		if _, err := os.Stat(dir[:i]); err == nil {
+			return dir[:i], dir[i+1:]
+		}
+	}
 	if i := strings.LastIndex(dir, ":"); i > 0 {
 		return dir[:i], dir[i+1:]
 	}
