@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +15,7 @@ import (
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/fbc"
 	"chandler.dev/olm/pkg/registry/memory"
+	"chandler.dev/olm/pkg/registry/rpc"
 	api "chandler.dev/olm/proto"
 )
 
@@ -63,5 +65,27 @@ func equal(t *testing.T, want, got proto.Message) {
 	t.Helper()
 	if !proto.Equal(want, got) {
 		t.Fatalf("answers differ (-memory +sqlite):\n%s", cmp.Diff(want, got, protocmp.Transform()))
+	}
+}
+
+// TestLargeHead asks for a channel head that is larger than what clients take
+// who do not ask for more.
+func TestLargeHead(t *testing.T) {
+	c := inline()
+	object := []byte(`{"kind":"ConfigMap","data":"` + strings.Repeat("x", 5<<20) + `"}`)
+	c[0].Bundle.Content.Objects = append(c[0].Bundle.Content.Objects, object)
+	for kind, open := range stores {
+		t.Run(kind, func(t *testing.T) {
+			conn := served(t, open, c)
+			//nolint:staticcheck // deprecated, and still called
+			got, err := api.NewRegistryClient(conn).GetBundleForChannel(t.Context(), &api.GetBundleInChannelRequest{PkgName: "p", ChannelName: "c"})
+			if err != nil || got.GetCsvName() != "p.v1" || got.GetCsvJson() == "" || len(got.GetObject()) > 0 {
+				t.Errorf("GetBundleForChannel() = %.100v, %v, want only the ClusterServiceVersion", got, err)
+			}
+			whole, err := rpc.NewClient(conn).Bundle(t.Context(), "p", "p.v1")
+			if err != nil || len(whole.Content.Objects) != 3 {
+				t.Errorf("our client gets %d objects, %v, want 3", len(whole.Content.Objects), err)
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
@@ -91,10 +92,35 @@ func (s *server) GetBundleForChannel(ctx context.Context, req *api.GetBundleInCh
 		if ch.GetName() == at.Channel {
 			at.Bundle = ch.GetCsvName()
 			b, err := c.answers.BundleAnswer(ctx, at)
-			return b, toStatus(err)
+			if err != nil {
+				return nil, toStatus(err)
+			}
+			return fitting(b)
 		}
 	}
 	return nil, toStatus(wire.NoChannel(at))
+}
+
+// defaultLimit is the largest message that clients accept who do not ask for more.
+const defaultLimit = 4 << 20
+
+// fitting leaves the objects out of an answer that most clients could not
+// receive: those who ask for the head of a channel read its
+// ClusterServiceVersion only.
+func fitting(b *api.Bundle) (*api.Bundle, error) {
+	if proto.Size(b) < defaultLimit {
+		return b, nil
+	}
+	raw, err := proto.Marshal(b)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	small := &api.Bundle{}
+	if err := proto.Unmarshal(raw, small); err != nil {
+		return nil, toStatus(err)
+	}
+	small.Object = nil
+	return small, nil
 }
 
 func (s *server) GetChannelEntriesThatReplace(req *api.GetAllReplacementsRequest, stream grpc.ServerStreamingServer[api.ChannelEntry]) error {
