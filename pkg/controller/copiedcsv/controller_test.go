@@ -3,6 +3,7 @@ package copiedcsv_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type world struct {
 
 	t          *testing.T
 	reconciler *copiedcsv.Reconciler
-	writes     int
+	writes     atomic.Int32
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
@@ -41,7 +42,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		}
 	}
 	w := &world{t: t}
-	count := func() { w.writes++ }
+	count := func() { w.writes.Add(1) }
 	w.WithWatch = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.ClusterServiceVersion{}, &operatorsv1.OperatorGroup{}).
 		WithIndex(&v1alpha1.ClusterServiceVersion{}, "metadata.name", func(obj client.Object) []string { return []string{obj.GetName()} }).
@@ -179,10 +180,10 @@ func TestCopy(t *testing.T) {
 		got.Status.Message != "The operator is running in ops but is managing this namespace" || !got.IsCopied() {
 		t.Errorf("copy = %+v", got)
 	}
-	w.writes = 0
+	w.writes.Store(0)
 	w.reconcile()
-	if w.writes > 0 {
-		t.Errorf("a second look writes %d times", w.writes)
+	if n := w.writes.Load(); n > 0 {
+		t.Errorf("a second look writes %d times", n)
 	}
 }
 
