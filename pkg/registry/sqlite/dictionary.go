@@ -22,12 +22,9 @@ func dictionaryOf(common, content []byte) dictionary {
 	return dictionary{common: makeDict(common), content: makeDict(content)}
 }
 
-// maxDictionary bounds what a server keeps of every package that is asked for.
-const maxDictionary = 32 << 10
-
 func makeDict(data []byte) *s2.Dict {
-	if len(data) > maxDictionary {
-		data = data[:maxDictionary]
+	if len(data) > s2.MaxDictSize {
+		data = data[:s2.MaxDictSize]
 	}
 	return s2.MakeDict(data, nil)
 }
@@ -63,7 +60,7 @@ func expandWith(d *s2.Dict, dst, z []byte) ([]byte, error) {
 }
 
 // maxDictionaries bounds the memory of dictionaries that are kept ready.
-const maxDictionaries = 16 << 20
+const maxDictionaries = 20 << 20
 
 // dictionaries are those that were needed, until there are too many.
 type dictionaries struct {
