@@ -117,12 +117,11 @@ func (s *session) refuseAll(why *refusal) {
 
 // resolve decides and acts, component by component.
 func (r *Reconciler) resolve(ctx context.Context, s *session) error {
-	problem, err := r.gather(ctx, s.view, problemOf(s.view, s.links))
+	problem, err := ask(s.view, s.links, func(p resolver.Problem) (resolver.Problem, error) { return r.gather(ctx, s.view, p) })
 	if err != nil {
 		return err
 	}
 	s.offers = problem.Catalogs
-	restore(&problem, s.links)
 	r.footprints.remember(s.namespace, footprintOf(problem))
 	solution, err := resolver.Resolve(ctx, problem)
 	if err != nil {

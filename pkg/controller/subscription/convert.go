@@ -15,9 +15,19 @@ const (
 	// propertiesAnnotation holds the properties of the bundle that a
 	// ClusterServiceVersion was installed from.
 	propertiesAnnotation = "operatorframework.io/properties"
-	// rangeAnnotation restricts the versions that a Subscription may get.
-	rangeAnnotation = "chandler.dev/version-range"
+	// RangeAnnotation restricts the versions that a Subscription may get.
+	RangeAnnotation = "chandler.dev/version-range"
 )
+
+// ask states the whole problem of a namespace; gather adds what catalogs offer.
+func ask(v *view, links map[string]link, gather func(resolver.Problem) (resolver.Problem, error)) (resolver.Problem, error) {
+	p, err := gather(problemOf(v, links))
+	if err != nil {
+		return p, err
+	}
+	restore(&p, links)
+	return p, nil
+}
 
 // problemOf states what the resolver has to decide; the offers are added later.
 func problemOf(v *view, links map[string]link) resolver.Problem {
@@ -29,7 +39,7 @@ func problemOf(v *view, links map[string]link) resolver.Problem {
 		installed := links[sub.Name].installed
 		p.Subscriptions = append(p.Subscriptions, resolver.Subscription{
 			Name: sub.Name, Package: sub.Spec.Package, Catalog: catalogOf(sub), Channel: sub.Spec.Channel,
-			StartingCSV: sub.Spec.StartingCSV, VersionRange: sub.Annotations[rangeAnnotation], Installed: installed,
+			StartingCSV: sub.Spec.StartingCSV, VersionRange: sub.Annotations[RangeAnnotation], Installed: installed,
 		})
 		owners[installed] = append(owners[installed], sub.Spec.Package)
 	}

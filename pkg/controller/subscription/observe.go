@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,11 +40,7 @@ func (r *Reconciler) observe(ctx context.Context, namespace string) (v *view, do
 		}
 	}
 	slices.SortFunc(v.plans, comparePlans)
-	namespaces := []string{namespace}
-	if r.options.GlobalNamespace != namespace && !v.excludesGlobal() {
-		namespaces = append(namespaces, r.options.GlobalNamespace)
-	}
-	for _, ns := range namespaces {
+	for _, ns := range v.catalogNamespaces(r.options.GlobalNamespace) {
 		if err := r.observeCatalogs(ctx, v, ns); err != nil {
 			return v, done, err
 		}
@@ -56,53 +51,16 @@ func (r *Reconciler) observe(ctx context.Context, namespace string) (v *view, do
 	return v, done, nil
 }
 
+// observeObjects reads the objects of a namespace; nothing but the
+// Subscriptions if there are none.
 func (r *Reconciler) observeObjects(ctx context.Context, v *view) error {
-	var (
-		subs   v1alpha1.SubscriptionList
-		csvs   v1alpha1.ClusterServiceVersionList
-		plans  v1alpha1.InstallPlanList
-		groups operatorsv1.OperatorGroupList
-	)
-	in := []client.ListOption{client.InNamespace(v.namespace), client.UnsafeDisableDeepCopy}
-	if err := r.options.Client.List(ctx, &subs, in...); err != nil {
+	if err := v.readSubscriptions(ctx, r.options.Client); err != nil || len(v.subscriptions) == 0 {
 		return err
 	}
-	for i := range subs.Items {
-		sub := &subs.Items[i]
-		if sub.DeletionTimestamp != nil || sub.Spec == nil {
-			continue
-		}
-		if r.written.isAhead(sub) {
-			return errStale
-		}
-		v.subscriptions = append(v.subscriptions, sub)
+	if slices.ContainsFunc(v.subscriptions, r.written.isAhead) {
+		return errStale
 	}
-	if len(v.subscriptions) == 0 {
-		return nil
-	}
-	for _, list := range []client.ObjectList{&csvs, &plans, &groups} {
-		if err := r.options.Client.List(ctx, list, in...); err != nil {
-			return err
-		}
-	}
-	for i := range csvs.Items {
-		if !csvs.Items[i].IsCopied() {
-			v.csvs = append(v.csvs, &csvs.Items[i])
-		}
-	}
-	v.plans, v.groups = pointers(plans.Items), pointers(groups.Items)
-	slices.SortFunc(v.subscriptions, func(a, b *v1alpha1.Subscription) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(v.csvs, func(a, b *v1alpha1.ClusterServiceVersion) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(v.groups, func(a, b *operatorsv1.OperatorGroup) int { return cmp.Compare(a.Name, b.Name) })
-	return nil
-}
-
-func pointers[T any](items []T) []*T {
-	all := make([]*T, len(items))
-	for i := range items {
-		all[i] = &items[i]
-	}
-	return all
+	return v.readOthers(ctx, r.options.Client)
 }
 
 // findPlan makes sure that a plan that a Subscription waits for is really gone

@@ -24,10 +24,20 @@ func kubeVersion(server discovery.ServerVersionInterface, c clock.PassiveClock) 
 		mu.Lock()
 		defer mu.Unlock()
 		if known == "" || c.Since(asked) > versionAge {
-			if info, err := server.ServerVersion(); err == nil {
-				known, asked = strings.TrimPrefix(info.GitVersion, "v"), c.Now()
+			if version := KubeVersion(server); version != "" {
+				known, asked = version, c.Now()
 			}
 		}
 		return known
 	}
+}
+
+// KubeVersion asks for the version of a cluster, such as "1.36.3"; empty if it
+// does not answer.
+func KubeVersion(server discovery.ServerVersionInterface) string {
+	info, err := server.ServerVersion()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(info.GitVersion, "v")
 }

@@ -78,3 +78,11 @@ const excludeGlobal = "olm.operatorframework.io/exclude-global-namespace-resolut
 func (v *view) excludesGlobal() bool {
 	return len(v.groups) == 1 && v.groups[0].Annotations[excludeGlobal] == "true"
 }
+
+// catalogNamespaces are the namespaces whose catalogs are visible.
+func (v *view) catalogNamespaces(global string) []string {
+	if global == v.namespace || v.excludesGlobal() {
+		return []string{v.namespace}
+	}
+	return []string{v.namespace, global}
+}
