@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -37,7 +38,35 @@ const (
 // waiting for it. Catalogs are public data on the cluster's network: as the
 // existing clients do, it uses neither encryption nor credentials.
 func Address(address string) (catalogsource.Server, error) {
-	conn, err := grpc.NewClient(address,
+	conn, err := connect(address)
+	if err != nil {
+		return catalogsource.Server{}, err
+	}
+	s := server{conn}
+	return catalogsource.Server{Conn: conn, Live: s, Watch: s.watch, Save: s.save}, nil
+}
+
+// Store returns the catalog at host:port to be read from, as soon as its server
+// answers. The failure is Waiting if it does not: at once if the address leads
+// nowhere, and at the latest when ctx ends or a few seconds are over.
+func Store(ctx context.Context, address string) (store registry.Store, closeStore func() error, err error) {
+	conn, err := connect(address)
+	if err != nil {
+		return nil, nil, failure.New(failure.Invalid, "cannot read the address %q", address).WithHint("write it as host:port")
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if state == connectivity.TransientFailure || !conn.WaitForStateChange(ctx, state) {
+			return nil, nil, errors.Join(failure.New(failure.Waiting, "the catalog at %q does not answer", address).WithHint("check that its server runs"), conn.Close())
+		}
+	}
+	return rpc.NewClient(conn), conn.Close, nil
+}
+
+func connect(address string) (*grpc.ClientConn, error) {
+	return grpc.NewClient(address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithIdleTimeout(0), // the state of the connection is what gets watched
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
@@ -47,11 +76,6 @@ func Address(address string) (catalogsource.Server, error) {
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 	)
-	if err != nil {
-		return catalogsource.Server{}, err
-	}
-	s := server{conn}
-	return catalogsource.Server{Conn: conn, Live: s, Watch: s.watch, Save: s.save}, nil
 }
 
 // OpenFile opens a file that a server was saved to.
