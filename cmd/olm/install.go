@@ -15,11 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"chandler.dev/olm/pkg/controller/subscription"
 	"chandler.dev/olm/pkg/failure"
 )
-
-// versionRangeAnnotation limits the versions that a Subscription may get.
-const versionRangeAnnotation = "chandler.dev/version-range"
 
 type installOptions struct {
 	pkg         string
@@ -117,14 +115,10 @@ func ensureNamespace(ctx context.Context, cl client.Client, o installOptions) er
 // or the only one that the namespace sees.
 func chooseCatalog(ctx context.Context, cl client.Client, o installOptions) (client.ObjectKey, error) {
 	if o.catalog != "" {
-		ns, name, ok := strings.Cut(o.catalog, "/")
-		if !ok {
-			ns, name = o.global, o.catalog
-		}
-		key := client.ObjectKey{Namespace: ns, Name: name}
+		key := catalogKey(o.catalog, o.global)
 		err := cl.Get(ctx, key, catalogMetadata())
 		if apierrors.IsNotFound(err) {
-			return key, failure.New(failure.NotFound, "there is no catalog %q in namespace %q", name, ns).WithHint("list them with `kubectl get catalogsources -A`")
+			return key, failure.New(failure.NotFound, "there is no catalog %q in namespace %q", key.Name, key.Namespace).WithHint("list them with `kubectl get catalogsources -A`")
 		}
 		return key, friendly(err)
 	}
@@ -152,6 +146,14 @@ func chooseCatalog(ctx context.Context, cl client.Client, o installOptions) (cli
 	}
 	return client.ObjectKey{}, failure.New(failure.Invalid, "namespace %q sees several catalogs: %s", o.namespace, strings.Join(names, ", ")).
 		WithHint("name one with --catalog NAMESPACE/NAME")
+}
+
+// catalogKey reads NAMESPACE/NAME, or the NAME of a catalog of the global namespace.
+func catalogKey(text, global string) client.ObjectKey {
+	if ns, name, ok := strings.Cut(text, "/"); ok {
+		return client.ObjectKey{Namespace: ns, Name: name}
+	}
+	return client.ObjectKey{Namespace: global, Name: text}
 }
 
 // catalogMetadata reads a CatalogSource without its spec, which the Go type of
@@ -243,13 +245,13 @@ func subscriptionTo(o installOptions, catalog client.ObjectKey) *operatorsv1alph
 		},
 	}
 	if o.version != "" {
-		sub.Annotations = map[string]string{versionRangeAnnotation: o.version}
+		sub.Annotations = map[string]string{subscription.RangeAnnotation: o.version}
 	}
 	return sub
 }
 
 func sameSubscription(have, want *operatorsv1alpha1.Subscription, o installOptions) error {
-	differs := have.Annotations[versionRangeAnnotation] != o.version ||
+	differs := have.Annotations[subscription.RangeAnnotation] != o.version ||
 		(o.channel != "" && have.Spec.Channel != want.Spec.Channel) ||
 		(o.catalog != "" && (have.Spec.CatalogSource != want.Spec.CatalogSource || have.Spec.CatalogSourceNamespace != want.Spec.CatalogSourceNamespace))
 	if !differs {

@@ -17,6 +17,8 @@ Start with a cluster and a catalog:
   olm controller                 # the controller, in or outside of the cluster
   olm install database           # an operator, from the catalogs of the cluster
   olm status                     # what runs, and what stands in its way
+  olm why database               # why this version, why none, why at all
+  olm plan database --channel fast   # what would change if
 
 Every command takes --kubeconfig and --context; results go to stdout, talk to
 stderr. Exit codes: 0 done, 2 invalid input, 3 not found, 4 conflict, 5 refused,
@@ -38,6 +40,8 @@ func newRootCommand() *cobra.Command {
 		newControllerCommand(c),
 		newInstallCommand(c),
 		newStatusCommand(c),
+		newWhyCommand(c),
+		newPlanCommand(c),
 		newApproveCommand(c),
 		newUninstallCommand(c),
 	)
@@ -58,11 +62,6 @@ func usage(err error) error {
 		}
 	}
 	return friendly(err)
-}
-
-// errOutput is a format that -o does not know.
-func errOutput(format string) error {
-	return failure.New(failure.Invalid, "unknown output format %q", format).WithHint("use -o table, json or yaml")
 }
 
 // asFailure returns the part of err that was written for users, if any.

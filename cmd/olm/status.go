@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -10,7 +9,6 @@ import (
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"chandler.dev/olm/pkg/failure"
 )
@@ -39,8 +37,7 @@ func newStatusCommand(c *connection) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "", "`namespace` to look at (default: all)")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "`format`: table, json or yaml")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	addOutputFlag(cmd, &o.output)
 	return cmd
 }
 
@@ -52,27 +49,7 @@ func runStatus(ctx context.Context, cl client.Client, out io.Writer, o statusOpt
 	if o.pkg != "" && len(rows) == 0 {
 		return failure.New(failure.NotFound, "nobody subscribed to package %q", o.pkg).WithHint("install it with `olm install %s`", o.pkg)
 	}
-	switch o.output {
-	case "table":
-		return printRows(out, rows)
-	case "json":
-		return printJSON(out, map[string]any{"operators": rows})
-	case "yaml":
-		text, err := yaml.Marshal(map[string]any{"operators": rows})
-		if err != nil {
-			return err
-		}
-		_, err = out.Write(text)
-		return err
-	}
-	return errOutput(o.output)
-}
-
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return printAs(out, o.output, map[string]any{"operators": rows}, func() error { return printRows(out, rows) })
 }
 
 func readRows(ctx context.Context, cl client.Client, o statusOptions) ([]row, error) {
