@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,7 +86,8 @@ type world struct {
 	client   client.Client
 	clock    *testingclock.FakePassiveClock
 	contents contents
-	writes   []string // of everything, in order
+	mu       sync.Mutex // guards writes while a phase writes side by side
+	writes   []string   // of everything, in order
 	// failAt makes the n-th write and those after it fail; zero for none.
 	failAt int
 	err    error
@@ -149,6 +151,8 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 }
 
 func (w *world) write(verb, kind, name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.writes = append(w.writes, strings.TrimSpace(verb+" "+kind+" "+name))
 	if w.failAt > 0 && len(w.writes) >= w.failAt {
 		return w.err

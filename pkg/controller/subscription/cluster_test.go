@@ -220,12 +220,15 @@ func TestDecisionsOnACluster(t *testing.T) {
 	catalog.publish(t, "0.47.0", "0.56.3")
 	waitFor(t, env, ns, planned("prometheusoperator.0.56.3"))
 	plans := &v1alpha1.InstallPlanList{}
-	if err := env.Client.List(t.Context(), plans, client.InNamespace(ns)); err != nil {
-		t.Fatal(err)
-	}
-	if len(plans.Items) != 1 || len(plans.Items[0].Status.Plan) == 0 || plans.Items[0].Spec.Approved {
-		t.Errorf("want one plan with steps that waits for approval, have %+v", plans.Items)
-	}
+	testkit.Eventually(t, time.Minute, func(ctx context.Context) error { // the steps are written last
+		if err := env.Client.List(ctx, plans, client.InNamespace(ns)); err != nil {
+			return err
+		}
+		if len(plans.Items) != 1 || len(plans.Items[0].Status.Plan) == 0 || plans.Items[0].Spec.Approved {
+			return fmt.Errorf("want one plan with steps that waits for approval, have %+v", plans.Items)
+		}
+		return nil
+	})
 
 	catalog.grpc.Stop()
 	waitFor(t, env, ns, has(v1alpha1.SubscriptionCatalogSourcesUnhealthy, "its last good content stays in use"))

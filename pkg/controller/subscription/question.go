@@ -2,6 +2,7 @@ package subscription
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -42,6 +43,18 @@ func (q *Question) CatalogNamespaces(global string) []string { return q.view.cat
 func (q *Question) Refusal() string {
 	if r := groupProblem(q.view); r != nil {
 		return r.message
+	}
+	return ""
+}
+
+// Hold is why a bundle that the answer selects is not installed yet, a
+// sentence; empty if nothing has to happen first.
+func (q *Question) Hold(s resolver.Selection) string {
+	switch next := gate(q.view, s); {
+	case next.refusal != nil:
+		return next.refusal.message
+	case next.hold:
+		return fmt.Sprintf("%s waits until %s is healthy", s.Bundle.Name, s.Replaces)
 	}
 	return ""
 }

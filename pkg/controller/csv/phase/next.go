@@ -64,6 +64,11 @@ func nextPending(o Observation) Decision {
 		return move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonOperatorConditionNotUpgradeable, "operator is not upgradeable: "+o.Gate)
 	case o.Strategy.Bad():
 		return fail(o.Strategy)
+	case o.Unmet && o.Successor.Exists():
+		// The successor's plan brings its definitions before the successor itself, and with
+		// them may take what this version requires. OLM then has two versions that wait for
+		// each other for ever.
+		return move(v1alpha1.CSVPhaseReplacing, v1alpha1.CSVReasonBeingReplaced, "being replaced by csv: "+o.Successor.Name)
 	case o.Unmet:
 		d := move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonRequirementsNotMet, "one or more requirements couldn't be found")
 		d.Recheck = waitFor(o.Elapsed)
@@ -119,7 +124,9 @@ func nextInstalling(o Observation) Decision {
 		return move(v1alpha1.CSVPhasePending, v1alpha1.CSVReasonNeedsReinstall, "calculated deployment install is bad")
 	case o.Install.Health == Expired:
 		return move(v1alpha1.CSVPhaseFailed, v1alpha1.CSVReasonInstallCheckFailed, "install failed: "+o.Install.Message)
-	case o.Install.Health == Outdated:
+	case o.Install.Health == Outdated, o.Install.Health == Missing:
+		// OLM waits five minutes for a Deployment that nobody will make: it was deleted, or
+		// the version that this one replaces wrote it back in the same moment.
 		return move(v1alpha1.CSVPhaseInstallReady, v1alpha1.CSVReasonWaiting, "installing: "+o.Install.Message)
 	case o.Elapsed >= installTimeout && !done(o):
 		return move(v1alpha1.CSVPhaseFailed, v1alpha1.CSVReasonInstallCheckFailed, "install timeout")

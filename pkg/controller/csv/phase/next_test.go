@@ -72,6 +72,9 @@ func TestNext(t *testing.T) {
 			phase.Observation{Phase: pending, Strategy: verdict("InvalidInstallStrategy"), Unmet: true}, want{failed, "InvalidInstallStrategy", ""},
 		},
 		"Pending: a CRD is missing": {phase.Observation{Phase: pending, Unmet: true}, want{pending, "RequirementsNotMet", ""}},
+		"Pending: what the successor's plan took does not hold it up": {
+			phase.Observation{Phase: pending, Reason: "RequirementsNotMet", Unmet: true, Successor: phase.Relative{Name: "n", Phase: pending}}, want{replacing, "BeingReplaced", ""},
+		},
 		"Pending: repeated webhook name": {
 			phase.Observation{Phase: pending, Webhooks: verdict("InvalidWebhookDescription"), Ownership: verdict("OwnerConflict")},
 			want{failed, "InvalidWebhookDescription", ""},
@@ -105,6 +108,9 @@ func TestNext(t *testing.T) {
 		},
 		"Installing: a slow start is": {
 			phase.Observation{Phase: installing, Reason: "InstallSucceeded", Install: waiting, Elapsed: time.Minute}, want{installing, "InstallWaiting", ""},
+		},
+		"Installing: a Deployment that is gone is made again": {
+			phase.Observation{Phase: installing, Reason: "InstallSucceeded", Install: missing}, want{installReady, "InstallWaiting", ""},
 		},
 		"Installing: a bad hash or missing annotations": {
 			phase.Observation{Phase: installing, Install: outdate}, want{installReady, "InstallWaiting", ""},
@@ -341,8 +347,8 @@ func TestRests(t *testing.T) {
 				o.Phase = start
 				for range 8 {
 					d := phase.Next(o)
-					if !d.Changes(o) {
-						return
+					if !d.Changes(o) || d.Do == phase.Apply {
+						return // what is applied changes the world
 					}
 					o.Phase, o.Reason, o.Message = d.Phase, d.Reason, d.Message
 				}
