@@ -13,9 +13,10 @@ import (
 type whyAnswer struct {
 	Namespace     string            `json:"namespace"`
 	Package       string            `json:"package"`
-	Refusal       string            `json:"refusal,omitempty"` // why nothing is resolved in the namespace at all
-	Subscriptions []whySubscription `json:"subscriptions"`     // to the package
-	Bundles       []whyBundle       `json:"bundles"`           // of the package, that are there or get there
+	Refusal       string            `json:"refusal,omitempty"`             // why nothing is resolved in the namespace at all
+	Unreachable   []string          `json:"unreachableCatalogs,omitempty"` // from where the command runs
+	Subscriptions []whySubscription `json:"subscriptions"`                 // to the package
+	Bundles       []whyBundle       `json:"bundles"`                       // of the package, that are there or get there
 }
 
 // whySubscription is why a subscription has its version.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"chandler.dev/olm/pkg/controller/subscription"
 	"chandler.dev/olm/pkg/resolver"
 	"chandler.dev/olm/pkg/resolver/explain"
 )
@@ -13,9 +14,10 @@ import (
 // difference is what `olm plan` says: what hypothetical changes would change,
 // or, without any, what is about to change.
 type difference struct {
-	Namespace string    `json:"namespace"`
-	Changes   []string  `json:"changes,omitempty"`
-	Outcomes  []outcome `json:"outcomes"`
+	Namespace   string    `json:"namespace"`
+	Changes     []string  `json:"changes,omitempty"`
+	Unreachable []string  `json:"unreachableCatalogs,omitempty"` // from where the command runs
+	Outcomes    []outcome `json:"outcomes"`
 }
 
 // outcome is what becomes of a subscription, or of a package that nobody
@@ -26,6 +28,7 @@ type outcome struct {
 	Now          string   `json:"now,omitempty"`  // name of the bundle; empty: none
 	Then         string   `json:"then,omitempty"` // name of the bundle; empty: none
 	RequiredBy   []string `json:"requiredBy,omitempty"`
+	Held         string   `json:"held,omitempty"` // why it does not happen yet
 	Path         []string `json:"path,omitempty"` // names of the bundles after Then, on the way to the newest
 	// Blocked says that there is no solution, and Freed that there was none.
 	Blocked bool     `json:"blocked,omitempty"`
@@ -62,7 +65,7 @@ func (d *difference) compare(p resolver.Preview, then resolver.Problem) {
 
 // pending fills in what the answer changes in the cluster; pkg is the package
 // that is asked about, or empty.
-func (d *difference) pending(s resolver.Solution, p resolver.Problem, pkg string) {
+func (d *difference) pending(q *subscription.Question, s resolver.Solution, p resolver.Problem, pkg string) {
 	packages := map[string]string{}
 	for _, x := range p.Subscriptions {
 		packages[x.Name] = x.Package
@@ -80,7 +83,7 @@ func (d *difference) pending(s resolver.Solution, p resolver.Problem, pkg string
 				o.Subscription = strings.Join(sel.Subscriptions, ", ")
 			}
 			x := outcomeOf(o)
-			x.Path = pathTo(s, o.Then)
+			x.Path, x.Held = pathTo(s, o.Then), q.Hold(sel)
 			d.Outcomes = append(d.Outcomes, x)
 		}
 	}
@@ -134,6 +137,9 @@ func (o outcome) text() string {
 		mark = "- "
 	}
 	text := mark + explain.Preview(resolver.Preview{Outcomes: []resolver.Outcome{o.outcome}})
+	if o.Held != "" {
+		text += "    not yet: " + o.Held + "\n"
+	}
 	if len(o.Path) > 0 {
 		text += "    and then " + strings.Join(o.Path, ", ") + "\n"
 	}

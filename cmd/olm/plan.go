@@ -102,11 +102,11 @@ func runPlan(ctx context.Context, q *questioner, out io.Writer, o planOptions) e
 			return err
 		}
 	}
-	d := difference{Namespace: q.namespace, Changes: w.changes, Outcomes: []outcome{}}
+	d := difference{Namespace: q.namespace, Changes: w.changes, Unreachable: q.unreached, Outcomes: []outcome{}}
 	if len(w.changes) > 0 {
 		d.compare(preview, resolver.Apply(problem, changes...))
 	} else {
-		d.pending(preview.Now, problem, o.pkg)
+		d.pending(now, preview.Now, problem, o.pkg)
 	}
 	return printAs(out, o.output, d, func() error { return d.print(out) })
 }

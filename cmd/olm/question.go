@@ -27,9 +27,10 @@ type questioner struct {
 	version   func() string
 	open      func(ctx context.Context, address string) (registry.Store, func() error, error)
 	talk      io.Writer
+	unreached []string // catalogs that could not be reached, as NAMESPACE/NAME
 }
 
-// questionFlags are those of every command that asks the resolver.
+// addFlags adds the flags of every command that asks the resolver.
 func (q *questioner) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&q.namespace, "namespace", "n", "", "`namespace` to look at (default: of the kubeconfig context)")
 	cmd.Flags().StringVar(&q.global, "catalog-namespace", "olm", "`namespace` whose catalogs every namespace sees")
@@ -95,7 +96,9 @@ func (q *questioner) unreachable(source *resolver.Source, cs *operatorsv1alpha1.
 	if source.Unavailable == "" {
 		source.Unavailable = "it cannot be reached from here"
 	}
-	_, err := fmt.Fprintf(q.talk, "catalog %s/%s cannot be reached from here (address %q), so its offers do not count\n", cs.Namespace, cs.Name, addressOf(cs))
+	name := cs.Namespace + "/" + cs.Name
+	q.unreached = append(q.unreached, name)
+	_, err := fmt.Fprintf(q.talk, "catalog %s cannot be reached from here (address %q), so its offers do not count\n", name, addressOf(cs))
 	return err
 }
 

@@ -111,13 +111,18 @@ func pinned(sub *operatorsv1alpha1.Subscription, text string) client.Object {
 }
 
 // running is a version that runs, with what its bundle requires.
-func running(name, properties string) client.Object {
+func running(name, properties string) *operatorsv1alpha1.ClusterServiceVersion {
 	csv := &operatorsv1alpha1.ClusterServiceVersion{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Annotations: map[string]string{"operatorframework.io/properties": `{"properties":[` + properties + `]}`}},
 		Status:     operatorsv1alpha1.ClusterServiceVersionStatus{Phase: operatorsv1alpha1.CSVPhaseSucceeded},
 	}
 	_, number, _ := strings.Cut(name, ".v")
 	csv.Spec.Version.Version = semver.MustParse(number)
+	return csv
+}
+
+func inPhase(phase operatorsv1alpha1.ClusterServiceVersionPhase, csv *operatorsv1alpha1.ClusterServiceVersion) client.Object {
+	csv.Status.Phase, csv.Status.Message = phase, "it crashed"
 	return csv
 }
 

@@ -61,7 +61,7 @@ func runWhy(ctx context.Context, q *questioner, out io.Writer, o whyOptions) err
 	if err != nil {
 		return friendly(err)
 	}
-	a := whyAnswer{Namespace: q.namespace, Package: o.pkg, Refusal: question.Refusal(), Subscriptions: []whySubscription{}, Bundles: []whyBundle{}}
+	a := whyAnswer{Namespace: q.namespace, Package: o.pkg, Refusal: question.Refusal(), Unreachable: q.unreached, Subscriptions: []whySubscription{}, Bundles: []whyBundle{}}
 	if err := a.resolve(ctx, problem); err != nil {
 		return err
 	}
