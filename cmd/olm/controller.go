@@ -12,9 +12,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -129,6 +131,11 @@ func newLogger(o controllerOptions) (logr.Logger, error) {
 func newManager(cfg *rest.Config, o controllerOptions) (ctrl.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
+		return nil, err
+	}
+	// Resource definitions are the largest objects that the controller handles; as
+	// protobuf they cost both sides a fraction of what they cost as JSON.
+	if err := apiutil.AddToProtobufScheme(apiextensionsv1.AddToScheme); err != nil {
 		return nil, err
 	}
 	grace := 5 * time.Second
