@@ -65,7 +65,7 @@ func (o *controllerOptions) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.dataDir, "data-dir", defaultDataDir(), "`folder` for snapshots of catalogs; may be lost at any time")
 	flags.StringVar(&o.catalogNamespace, "catalog-namespace", "olm", "`namespace` whose catalogs every namespace sees")
 	flags.StringVar(&o.healthAddress, "health-address", "127.0.0.1:8081", "`address` of /healthz and /readyz; 0 for none")
-	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:8080", "`address` of /metrics; 0 for none")
+	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:8082", "`address` of /metrics; 0 for none")
 	flags.BoolVar(&o.leaderElect, "leader-elect", inCluster, "let only one of several controllers act (default: in a cluster)")
 	flags.StringVar(&o.leaderNamespace, "leader-namespace", "olm", "`namespace` of the lease")
 	flags.IntVarP(&o.logLevel, "v", "v", 0, "log `level`: 0 what changed, 1 also why")
