@@ -16,6 +16,9 @@ import (
 const (
 	// idleCheck is how often the controller looks whether it idles.
 	idleCheck = 2 * time.Second
+	// idleRepeat is after how many idle checks pages are given back again: even an
+	// idle controller touches some.
+	idleRepeat = 30
 	// idleCPU is the processor time that an idle controller may use between two checks.
 	idleCPU = 30 * time.Millisecond
 	// gcPercent trades a little time for memory: the heap is small and the
@@ -32,7 +35,8 @@ func saveMemory(ctx context.Context) error {
 	}
 	ticker := clock.RealClock{}.NewTicker(idleCheck)
 	defer ticker.Stop()
-	for used, busy := cpuTime(), true; ; {
+	used, busy, idled := cpuTime(), true, 0
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -40,8 +44,12 @@ func saveMemory(ctx context.Context) error {
 		}
 		now := cpuTime()
 		idle := now-used < idleCPU
+		idled++
 		if idle && busy {
 			debug.FreeOSMemory()
+			idled = 0
+		}
+		if idle && idled%idleRepeat == 0 {
 			if err := dropUntouchedPages("/proc/self/smaps"); err != nil {
 				return err
 			}
