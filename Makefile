@@ -1,6 +1,7 @@
 # Every target works in a clean clone; `make` lists them. Logic lives in Go.
 SHELL       := /bin/bash -o pipefail
 TOOL        := go tool -modfile=tools/go.mod
+BUF         := go tool -modfile=tools/buf.mod buf
 CLUSTER     ?= dev
 NODES       ?= simulated
 KEEP        ?=
@@ -33,10 +34,12 @@ generate: ## regenerate code and files that are made from others
 fmt: ## format the Go code
 	$(TOOL) golangci-lint fmt ./...
 
-lint: ## run the linters
+lint: ## run the linters; builds buf the first time (two minutes on 2 cores)
 	$(TOOL) golangci-lint run ./...
 	cd examples/database && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yaml ./...
 	cd devcluster && go tool -modfile=../tools/go.mod golangci-lint run --config ../.golangci.yaml ./...
+	$(BUF) lint proto
+	$(BUF) breaking proto --against proto/contract.json
 
 test: binaries ## run every test; builds a real Kubernetes the first time (about 12 minutes on 2 cores)
 	$(TOOL) gotestsum --format pkgname-and-test-fails -- $(TESTFLAGS) ./...
