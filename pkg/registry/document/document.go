@@ -35,6 +35,14 @@ func FromYAML(text []byte) ([]byte, error) {
 
 // FromJSON reads a JSON value. Numbers become what a float64 can hold.
 func FromJSON(text []byte) ([]byte, error) {
+	if out, ok := canonical(text); ok {
+		return out, nil
+	}
+	return decoded(text)
+}
+
+// decoded is FromJSON by the standard library, which is the rule.
+func decoded(text []byte) ([]byte, error) {
 	var v any
 	if err := json.Unmarshal(text, &v); err != nil {
 		return nil, jsonFlaw(text, err)

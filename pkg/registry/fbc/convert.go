@@ -91,9 +91,12 @@ func decode[T any](m meta, what string) (T, error) {
 
 // bundleOf reads an olm.bundle.
 func bundleOf(m meta) (*registry.Bundle, error) {
-	blob, err := decode[bundleBlob](m, "bundle")
-	if err != nil {
-		return nil, err
+	blob, ok := plainBundle(m.fields)
+	if !ok {
+		var err error
+		if blob, err = decode[bundleBlob](m, "bundle"); err != nil {
+			return nil, err
+		}
 	}
 	b := &registry.Bundle{Package: blob.Package, Name: blob.Name, Image: blob.Image}
 	for i, p := range blob.Properties {

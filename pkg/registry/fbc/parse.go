@@ -16,6 +16,7 @@ import (
 type meta struct {
 	schema, pkg, name string
 	json              []byte // the whole blob: compact, keys sorted, no HTML escapes
+	fields            map[string]json.RawMessage
 }
 
 // flaw is something wrong with a document.
@@ -33,8 +34,8 @@ func parseMeta(doc document) (meta, error) {
 	if err != nil {
 		return meta{}, err
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
+	fields, err := fieldsOf(text)
+	if err != nil {
 		return meta{}, &flaw{message: "a blob must be an object: " + err.Error(), hint: "write key: value pairs, or separate files that are no catalog with .indexignore"}
 	}
 	folded := map[string][]string{}
@@ -47,7 +48,7 @@ func parseMeta(doc document) (meta, error) {
 			return meta{}, &flaw{message: fmt.Sprintf("duplicate keys for key %q: %v", key, keys)}
 		}
 	}
-	m := meta{json: text}
+	m := meta{json: text, fields: fields}
 	for key, to := range map[string]*string{"schema": &m.schema, "package": &m.pkg, "name": &m.name} {
 		names := folded[key]
 		if len(names) == 0 {
@@ -61,6 +62,18 @@ func parseMeta(doc document) (meta, error) {
 		return meta{}, &flaw{message: fmt.Sprintf("object '%s' is missing root schema field", abbreviated(text)), hint: "add schema, or exclude the file by .indexignore"}
 	}
 	return m, nil
+}
+
+func fieldsOf(object []byte) (fields map[string]json.RawMessage, err error) {
+	found, ok := canon.Fields(object)
+	if !ok {
+		return fields, json.Unmarshal(object, &fields)
+	}
+	fields = make(map[string]json.RawMessage, len(found))
+	for _, f := range found {
+		fields[f.Name] = f.Value
+	}
+	return fields, nil
 }
 
 func abbreviated(text []byte) string {
