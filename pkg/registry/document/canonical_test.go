@@ -101,6 +101,7 @@ func TestFields(t *testing.T) {
 		"an array":                    {`[1]`, nil},
 		"null":                        {`null`, nil},
 		"an escape that nobody needs": {`{"a":"\u0041"}`, nil},
+		"a name with an escape":       {`{"a\\n":1}`, nil},
 		"something behind":            {`{}{}`, nil},
 		"the wrong brace":             {`{"a":{]}`, nil},
 		"no end":                      {`{"a":"`, nil},

@@ -1,6 +1,9 @@
 package document
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Field is a member of an object.
 type Field struct {
@@ -17,8 +20,8 @@ func Fields(object []byte) ([]Field, bool) {
 	ok := r.list(maxDepth, "{}", func(name, value []byte) {
 		fields = append(fields, Field{Name: string(name), Value: value})
 	})
-	for i := 1; i < len(fields); i++ {
-		ok = ok && fields[i-1].Name < fields[i].Name
+	for i, f := range fields {
+		ok = ok && strings.IndexByte(f.Name, '\\') < 0 && (i == 0 || fields[i-1].Name < f.Name)
 	}
 	return fields, ok && r.at == len(object)
 }

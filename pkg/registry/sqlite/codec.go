@@ -80,15 +80,16 @@ func encodeContent(b registry.Bundle) (contentKind, []byte, error) {
 }
 
 func encodeTemplate(b registry.Bundle) (contentKind, []byte, error) {
-	t, err := wire.NewTemplate(b)
+	t, faithful, err := wire.NewTemplate(b)
 	if err != nil {
 		return noContent, nil, err
 	}
-	data := binary.AppendUvarint(nil, uint64(t.DescriptionAt))
+	data := make([]byte, 0, len(t.CSV)+4*binary.MaxVarintLen32)
+	data = binary.AppendUvarint(data, uint64(t.DescriptionAt))
 	data = binary.AppendUvarint(data, uint64(t.IconAt))
 	data = binary.AppendUvarint(data, uint64(len(t.CSV)))
 	data = append(data, t.CSV...)
-	if string(t.MetadataOf()) == string(b.Content.Metadata) {
+	if faithful {
 		return templateContent, data, nil
 	}
 	return bothContent, append(data, b.Content.Metadata...), nil

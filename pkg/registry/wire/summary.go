@@ -96,8 +96,20 @@ type Template struct {
 	IconAt        int // where the icon goes
 }
 
-// NewTemplate makes the template of a bundle of which only the metadata is known.
-func NewTemplate(b registry.Bundle) (Template, error) {
+// NewTemplate makes the template of a bundle of which only the metadata is
+// known. It is faithful if MetadataOf returns the metadata it was made of.
+func NewTemplate(b registry.Bundle) (t Template, faithful bool, err error) {
+	if t, ok := plainTemplate(b); ok {
+		return t, true, nil
+	}
+	if t, err = decodedTemplate(b); err != nil {
+		return t, false, err
+	}
+	return t, bytes.Equal(t.MetadataOf(), b.Content.Metadata), nil
+}
+
+// decodedTemplate makes a template of any metadata.
+func decodedTemplate(b registry.Bundle) (Template, error) {
 	var m metadata
 	if err := json.Unmarshal(b.Content.Metadata, &m); err != nil {
 		return Template{}, fmt.Errorf("bundle %q: read its olm.csv.metadata: %w", b.Name, err)
@@ -109,17 +121,12 @@ func NewTemplate(b registry.Bundle) (Template, error) {
 		APIServiceDefinitions: orEmpty(m.APIServiceDefinitions), CustomResourceDefinitions: orEmpty(m.CustomResourceDefinitions),
 		Description: m.Description, DisplayName: m.DisplayName, InstallModes: m.InstallModes, Keywords: m.Keywords,
 		Links: m.Links, Maintainers: m.Maintainers, Maturity: m.Maturity, MinKubeVersion: m.MinKubeVersion,
-		NativeAPIs: m.NativeAPIs, Provider: m.Provider, Version: b.Version, Icon: []string{mark},
-	}
-	if v, err := semver.Parse(b.Version); err == nil {
-		out.Spec.Version = v.String()
+		NativeAPIs: m.NativeAPIs, Provider: m.Provider, Version: canonicalVersion(b.Version), Icon: []string{mark},
 	}
 	if m.Description == "" {
 		out.Spec.Description = mark
 	}
-	for _, image := range b.RelatedImages {
-		out.Spec.RelatedImages = append(out.Spec.RelatedImages, csvImage(image))
-	}
+	out.Spec.RelatedImages = csvImages(b)
 	out.Spec.Install.Strategy = "deployment"
 	t := Template{CSV: []byte(compact(out))}
 	if m.Description == "" {
@@ -127,6 +134,21 @@ func NewTemplate(b registry.Bundle) (Template, error) {
 	}
 	t.IconAt = t.cut(`"icon":["` + mark + `"],`)
 	return t, nil
+}
+
+func canonicalVersion(version string) string {
+	if v, err := semver.Parse(version); err == nil {
+		return v.String()
+	}
+	return version
+}
+
+func csvImages(b registry.Bundle) []csvImage {
+	var all []csvImage
+	for _, image := range b.RelatedImages {
+		all = append(all, csvImage(image))
+	}
+	return all
 }
 
 // cut removes what stands for a field and returns where it was.
@@ -194,7 +216,7 @@ func FieldsOf(p registry.Package) Fields {
 // Summary returns the ClusterServiceVersion, as JSON, of a bundle of which
 // only the metadata is known.
 func Summary(pkg registry.Package, b registry.Bundle) ([]byte, error) {
-	t, err := NewTemplate(b)
+	t, _, err := NewTemplate(b)
 	if err != nil {
 		return nil, err
 	}
