@@ -29,6 +29,8 @@ import (
 type controllerOptions struct {
 	dataDir          string
 	catalogNamespace string
+	catalogServer    string
+	clusterDomain    string
 	healthAddress    string
 	metricsAddress   string
 	leaderElect      bool
@@ -64,6 +66,8 @@ func (o *controllerOptions) addTo(flags *pflag.FlagSet) {
 	_, inCluster := os.LookupEnv("KUBERNETES_SERVICE_HOST")
 	flags.StringVar(&o.dataDir, "data-dir", defaultDataDir(), "`folder` for snapshots of catalogs; may be lost at any time")
 	flags.StringVar(&o.catalogNamespace, "catalog-namespace", "olm", "`namespace` whose catalogs every namespace sees")
+	flags.StringVar(&o.catalogServer, "catalog-server", "", "`host:port` of \"catalog serve --kubernetes\", which serves the images and ConfigMaps of catalogs (default in a cluster: catalog.<catalog namespace>.svc:50051)")
+	flags.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "`domain` of the names of services")
 	flags.StringVar(&o.healthAddress, "health-address", "127.0.0.1:8081", "`address` of /healthz and /readyz; 0 for none")
 	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:8082", "`address` of /metrics; 0 for none")
 	flags.BoolVar(&o.leaderElect, "leader-elect", inCluster, "let only one of several controllers act (default: in a cluster)")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/spf13/cobra"
@@ -25,7 +26,8 @@ type questioner struct {
 	namespace string
 	global    string // namespace whose catalogs every namespace sees
 	version   func() string
-	open      func(ctx context.Context, address string) (registry.Store, func() error, error)
+	server    string // host:port of the server of catalogs without an address of their own; empty for their Services
+	open      func(ctx context.Context, address, authority string) (registry.Store, func() error, error)
 	talk      io.Writer
 	unreached []string // catalogs that could not be reached, as NAMESPACE/NAME
 }
@@ -34,6 +36,8 @@ type questioner struct {
 func (q *questioner) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&q.namespace, "namespace", "n", "", "`namespace` to look at (default: of the kubeconfig context)")
 	cmd.Flags().StringVar(&q.global, "catalog-namespace", "olm", "`namespace` whose catalogs every namespace sees")
+	cmd.Flags().StringVar(&q.server, "catalog-server", os.Getenv("OLM_CATALOG_SERVER"),
+		"`host:port` of the server of catalog images, as it is reached from here (default $OLM_CATALOG_SERVER, then the services in the cluster)")
 }
 
 // connect makes the questioner ask the cluster of a connection.
@@ -79,7 +83,7 @@ func (q *questioner) sources(ctx context.Context, question *subscription.Questio
 				continue // its own controller says so
 			}
 			source := subscription.SourceOf(cs)
-			store, closeStore, err := q.open(ctx, addressOf(cs))
+			store, closeStore, err := q.dial(ctx, cs)
 			if err == nil {
 				source.Store = store
 				closers = append(closers, closeStore)
@@ -100,6 +104,15 @@ func (q *questioner) unreachable(source *resolver.Source, cs *operatorsv1alpha1.
 	q.unreached = append(q.unreached, name)
 	_, err := fmt.Fprintf(q.talk, "catalog %s cannot be reached from here (address %q), so its offers do not count\n", name, addressOf(cs))
 	return err
+}
+
+// dial opens a catalog: over the catalog server if that is named and serves it.
+func (q *questioner) dial(ctx context.Context, cs *operatorsv1alpha1.CatalogSource) (registry.Store, func() error, error) {
+	address := addressOf(cs)
+	if q.server == "" || cs.Spec.Address != "" || address == "" {
+		return q.open(ctx, address, "")
+	}
+	return q.open(ctx, q.server, address)
 }
 
 // addressOf returns the host and port of the server of a catalog: the one that

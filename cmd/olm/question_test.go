@@ -79,7 +79,7 @@ func questionerOf(t *testing.T, talk *bytes.Buffer, address string, objects ...c
 	return &questioner{
 		client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), namespace: "shop", global: "olm", talk: talk,
 		version: func() string { return "1.36.3" },
-		open: func(_ context.Context, address string) (registry.Store, func() error, error) {
+		open: func(_ context.Context, address, _ string) (registry.Store, func() error, error) {
 			if address == "gone" {
 				return nil, nil, errors.New("refused")
 			}

@@ -45,6 +45,11 @@ func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (f
 	if err != nil {
 		return nil, err
 	}
+	catalogs, err := catalogsource.OptionsFor(mgr, snapshots, dial.Address)
+	if err != nil {
+		return nil, err
+	}
+	catalogs.Hosting = hostingOf(o)
 	subscriptions, err := subscription.OptionsFor(mgr, snapshots, o.catalogNamespace)
 	if err != nil {
 		return nil, err
@@ -67,7 +72,7 @@ func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (f
 		return nil, err
 	}
 	for _, controller := range []interface{ SetupWithManager(ctrl.Manager) error }{
-		catalogsource.New(catalogsource.OptionsFor(mgr, snapshots, dial.Address)),
+		catalogsource.New(catalogs),
 		operatorgroup.New(operatorgroup.OptionsFor(mgr)),
 		subscription.New(subscriptions),
 		installplan.New(plans),

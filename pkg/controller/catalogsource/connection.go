@@ -16,6 +16,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/condition"
 	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/failure"
 )
 
 // connection follows one catalog server: while it is connected, the snapshot
@@ -95,13 +96,21 @@ func (c *connection) run(ctx context.Context) {
 
 // lost notes that the server is unreachable, once, with its first cause.
 func (c *connection) lost(ctx context.Context) {
-	if c.observe().state == stateUnreachable {
+	if before := c.observe(); before.state == stateUnreachable && before.told == "" {
 		return
 	}
-	cause := causeOf(c.server.Watch(ctx, func(string) {}))
+	cause := causeOf(c.server.Watch(ctx, func(News) {}))
 	c.note(func(o *observation) {
-		o.state, o.since, o.cause = stateUnreachable, c.clock.Now(), cause
+		c.turn(o, stateUnreachable)
+		o.cause, o.told = cause, ""
 	})
+}
+
+// turn changes the state of an observation.
+func (c *connection) turn(o *observation, state string) {
+	if o.state != state {
+		o.state, o.since = state, c.clock.Now()
+	}
 }
 
 // causeOf finds the part of a gRPC error that says what the network said.
@@ -118,9 +127,9 @@ func causeOf(err error) string {
 
 // session follows the content of the server while it is connected.
 func (c *connection) session(ctx context.Context) {
-	c.note(func(o *observation) {
-		o.state, o.since, o.cause = stateReady, c.clock.Now(), ""
-	})
+	if !c.target.hosted() { // of a shared server, only the catalog itself can say
+		c.connected()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	digests := make(chan string, 1)
@@ -135,15 +144,44 @@ func (c *connection) session(ctx context.Context) {
 	_ = g.Wait()
 }
 
+func (c *connection) connected() {
+	c.note(func(o *observation) {
+		o.state, o.since, o.cause, o.told = stateReady, c.clock.Now(), "", ""
+	})
+}
+
+// hear notes what the server says about its catalog.
+func (c *connection) hear(news News) {
+	c.note(func(o *observation) {
+		if news.Digest == "" {
+			c.turn(o, stateUnreachable)
+		} else {
+			c.turn(o, stateReady)
+		}
+		o.cause, o.told = "", news.Problem
+	})
+}
+
 // announce puts the newest digest of the server into digests; an empty one
 // means that nobody knows, so that the content has to be read.
 func (c *connection) announce(ctx context.Context, digests chan string) {
 	backoff := newBackoff()
 	for ctx.Err() == nil {
-		err := c.server.Watch(ctx, func(digest string) { replace(digests, digest) })
-		if errors.Is(err, ErrCannotWatch) {
+		err := c.server.Watch(ctx, func(news News) {
+			c.hear(news)
+			if news.Digest != "" {
+				replace(digests, news.Digest)
+			}
+		})
+		switch {
+		case errors.Is(err, ErrCannotWatch):
+			if c.target.hosted() {
+				c.connected()
+			}
 			c.poll(ctx, digests)
 			return
+		case failure.KindOf(err) == failure.NotFound:
+			c.hear(News{Problem: condition.Text(err)})
 		}
 		c.sleep(ctx, backoff.Step())
 	}
@@ -206,7 +244,9 @@ func (c *connection) read(ctx context.Context, digest string) error {
 	}
 	c.note(func(o *observation) {
 		o.unread = condition.Text(err)
-		o.snapshot = o.snapshot || err == nil
+		if err == nil {
+			o.snapshot, o.readAt = true, c.clock.Now()
+		}
 	})
 	return err
 }

@@ -5,13 +5,17 @@ package catalogsource
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,14 +36,33 @@ const maxReads = 2
 type Options struct {
 	Client    client.Client
 	Cached    client.Reader // reads CatalogSources without their Go type
+	Live      client.Reader // reads what is not cached
 	Snapshots *snapshot.Cache
-	Dial      func(address string) (Server, error) // does not wait for the connection
-	Clock     clock.WithTicker                     // the real one if nil
+	Hosting   Hosting
+	// Dial returns a server without waiting for the connection. The authority
+	// names the catalog on a server of many; it is empty for others.
+	Dial func(address, authority string) (Server, error)
+	// KubeVersion returns the version of the cluster, such as "v1.36.3".
+	KubeVersion func() (string, error)
+	Clock       clock.WithTicker // the real one if nil
 }
 
 // OptionsFor returns Options that use mgr.
-func OptionsFor(mgr ctrl.Manager, snapshots *snapshot.Cache, dial func(address string) (Server, error)) Options {
-	return Options{Client: mgr.GetClient(), Cached: mgr.GetCache(), Snapshots: snapshots, Dial: dial}
+func OptionsFor(mgr ctrl.Manager, snapshots *snapshot.Cache, dial func(address, authority string) (Server, error)) (Options, error) {
+	server, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return Options{}, err
+	}
+	return Options{
+		Client: mgr.GetClient(), Cached: mgr.GetCache(), Live: mgr.GetAPIReader(), Snapshots: snapshots, Dial: dial,
+		KubeVersion: func() (string, error) {
+			info, err := server.ServerVersion()
+			if err != nil {
+				return "", err
+			}
+			return info.GitVersion, nil
+		},
+	}, nil
 }
 
 // Reconciler keeps one connection per CatalogSource.
@@ -66,7 +89,7 @@ func New(o Options) *Reconciler {
 }
 
 // SetupWithManager registers the controller. It looks at a CatalogSource when
-// its spec changed, when it went, and when its connection has news.
+// its spec or its Service changed, when it went, and when its connection has news.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -76,7 +99,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("catalogsource").
-		For(NewObject(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(NewObject(), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		Owns(&corev1.Service{}, builder.MatchEveryOwner, builder.WithPredicates(predicate.NewPredicateFuncs(isCatalogService))).
 		WatchesRawSource(source.Func(r.news)).
 		Complete(r)
 }
@@ -117,18 +141,85 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
-	seen, refused := r.observe(ctx, cs)
-	if err := r.writeStatus(ctx, cs, nextStatus(cs, seen, refused, r.options.Clock.Now())); err != nil {
+	var v view
+	changed, err := r.followTemplate(ctx, cs, &v)
+	if err != nil || changed {
+		return reconcile.Result{}, err // what was changed comes back as an event
+	}
+	v.observation, v.refused = r.observe(ctx, cs)
+	if err := r.shape(ctx, cs, &v); err != nil {
 		return reconcile.Result{}, err
 	}
-	return reconcile.Result{}, r.prune(ctx)
+	if err := r.writeStatus(ctx, cs, nextStatus(cs, v, r.options.Clock.Now())); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: v.again()}, r.prune(ctx)
+}
+
+func isCatalogService(object client.Object) bool { return object.GetLabels()[labelCatalog] != "" }
+
+// followTemplate makes spec.image what the template of a catalog says for this
+// version of the cluster. changed reports that it was something else; then the
+// catalog is not the one that was read any more.
+func (r *Reconciler) followTemplate(ctx context.Context, cs *v1alpha1.CatalogSource, v *view) (changed bool, err error) {
+	template := cs.Annotations[annotationTemplate]
+	if template == "" {
+		return false, nil
+	}
+	version, err := r.options.KubeVersion()
+	if err != nil {
+		return false, fmt.Errorf("ask for the version of the cluster: %w", err)
+	}
+	got := resolveTemplate(template, version)
+	v.template = &got
+	if got.ok() && got.image != cs.Spec.Image {
+		return true, r.writeImage(ctx, cs, got.image)
+	}
+	return false, nil
+}
+
+func (r *Reconciler) writeImage(ctx context.Context, cs *v1alpha1.CatalogSource, image string) error {
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"image": image}})
+	if err != nil {
+		return err
+	}
+	target := NewObject()
+	target.SetNamespace(cs.Namespace)
+	target.SetName(cs.Name)
+	ctrl.LoggerFrom(ctx).Info("the image of a catalog follows its template", "image", image)
+	err = r.options.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch))
+	return client.IgnoreNotFound(err)
+}
+
+// shape makes the Service of a catalog, or removes it, and looks at the
+// ConfigMap that it is made from.
+func (r *Reconciler) shape(ctx context.Context, cs *v1alpha1.CatalogSource, v *view) error {
+	if !v.hosted {
+		return r.removeService(ctx, cs)
+	}
+	var err error
+	if v.foreign, err = r.ensureService(ctx, cs); err != nil {
+		return err
+	}
+	if cs.Spec.SourceType == v1alpha1.SourceTypeGrpc {
+		return nil
+	}
+	from := &metav1.PartialObjectMetadata{}
+	from.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	err = r.options.Live.Get(ctx, types.NamespacedName{Namespace: cs.Namespace, Name: cs.Spec.ConfigMap}, from)
+	if apierrors.IsNotFound(err) {
+		v.absent = &refusal{v1alpha1.CatalogSourceConfigMapError, fmt.Sprintf("failed to get catalog config map %s: %v", cs.Spec.ConfigMap, err)}
+		return nil
+	}
+	v.from = from
+	return err
 }
 
 // observe returns what the connection of a catalog knows, making or replacing
 // the connection if the spec asks for another one.
 func (r *Reconciler) observe(ctx context.Context, cs *v1alpha1.CatalogSource) (observation, *refusal) {
 	catalog := client.ObjectKeyFromObject(cs)
-	want, refused := targetOf(cs.Spec)
+	want, refused := targetOf(cs, r.options.Hosting.Address)
 	r.mu.Lock()
 	have := r.connections[catalog]
 	r.mu.Unlock()
@@ -140,7 +231,7 @@ func (r *Reconciler) observe(ctx context.Context, cs *v1alpha1.CatalogSource) (o
 		return observation{}, refused
 	}
 	if have == nil {
-		server, err := r.options.Dial(want.address)
+		server, err := r.options.Dial(want.address, want.authority)
 		if err != nil {
 			return observation{}, invalid(fmt.Sprintf("spec.address %q is not a host and port: %v", want.address, err))
 		}
@@ -152,7 +243,7 @@ func (r *Reconciler) observe(ctx context.Context, cs *v1alpha1.CatalogSource) (o
 func (r *Reconciler) connect(ctx context.Context, catalog types.NamespacedName, want target, server Server) *connection {
 	c := &connection{
 		catalog: catalog, target: want, server: server, snapshots: r.options.Snapshots, clock: r.options.Clock, reading: r.reading,
-		seen: observation{address: want.address},
+		seen: observation{address: want.address, shown: want.shown(), hosted: want.hosted()},
 	}
 	if s, err := r.options.Snapshots.Open(ctx, catalog); err == nil {
 		s.Close()

@@ -98,6 +98,7 @@ func TestLifeOfACatalog(t *testing.T) {
 				if err := f.client.Delete(f.t.Context(), &v1alpha1.CatalogSource{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}); err != nil {
 					f.t.Fatal(err)
 				}
+				f.writes = 0
 				f.queue <- key
 			}, content: "NotFound"},
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"google.golang.org/grpc/connectivity"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,8 +29,9 @@ type fakeServer struct {
 	state    connectivity.State
 	turned   chan struct{} // closed when the state changes
 	text     string
-	digests  []chan string // of those who watch
-	announce bool          // it can say when its content changes
+	problem  string      // why it serves nothing (without a text) or nothing newer
+	news     []chan News // of those who watch
+	announce bool        // it can say when its content changes
 	reads    int
 	closed   bool
 }
@@ -78,13 +80,25 @@ func (s *fakeServer) turn(state connectivity.State) {
 func (s *fakeServer) serve(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.text = text
-	for _, c := range s.digests {
-		c <- text
+	s.text, s.problem = text, ""
+	s.tell()
+}
+
+// explain says why it serves nothing newer, or nothing.
+func (s *fakeServer) explain(problem string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.problem = problem
+	s.tell()
+}
+
+func (s *fakeServer) tell() {
+	for _, c := range s.news {
+		c <- News{Digest: s.text, Problem: s.problem}
 	}
 }
 
-func (s *fakeServer) watch(ctx context.Context, changed func(string)) error {
+func (s *fakeServer) watch(ctx context.Context, changed func(News)) error {
 	s.mu.Lock()
 	if s.state != connectivity.Ready {
 		s.mu.Unlock()
@@ -94,14 +108,14 @@ func (s *fakeServer) watch(ctx context.Context, changed func(string)) error {
 		s.mu.Unlock()
 		return ErrCannotWatch
 	}
-	digests := make(chan string, 10)
-	digests <- s.text
-	s.digests = append(s.digests, digests)
+	news := make(chan News, 10)
+	news <- News{Digest: s.text, Problem: s.problem}
+	s.news = append(s.news, news)
 	s.mu.Unlock()
 	for {
 		select {
-		case d := <-digests:
-			changed(d)
+		case n := <-news:
+			changed(n)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -136,23 +150,39 @@ type fixture struct {
 	writes    int
 	servers   map[string]*fakeServer
 	dir       string
+	hosting   Hosting
+	authority string // dialled last
 }
 
 var key = types.NamespacedName{Namespace: "olm", Name: "operators"}
 
 func newFixture(t *testing.T, spec v1alpha1.CatalogSourceSpec, servers map[string]*fakeServer) *fixture {
 	t.Helper()
-	f := &fixture{t: t, queue: make(chan types.NamespacedName, 100), servers: servers}
+	f := &fixture{t: t, queue: make(chan types.NamespacedName, 100), servers: servers, hosting: Hosting{Address: "a:1", Namespace: key.Namespace, ClusterDomain: "cluster.local"}}
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
 	}
-	cs := &v1alpha1.CatalogSource{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Spec: spec}
+	cs := &v1alpha1.CatalogSource{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: "catalog"}, Spec: spec}
 	f.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(cs).WithStatusSubresource(cs).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 				f.writes++
 				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			},
+			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+				f.writes++
+				return c.Create(ctx, obj, opts...)
+			},
+			Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+				f.writes++
+				return c.Update(ctx, obj, opts...)
+			},
+			Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
+				f.writes++
+				return c.Delete(ctx, obj, opts...)
 			},
 		}).Build()
 	f.dir = t.TempDir()
@@ -175,7 +205,9 @@ func (f *fixture) restart(dir string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.r = New(Options{Client: f.client, Cached: f.client, Snapshots: f.snapshots, Dial: func(address string) (Server, error) {
+	version := func() (string, error) { return "v1.36.3", nil }
+	f.r = New(Options{Client: f.client, Cached: f.client, Live: f.client, Snapshots: f.snapshots, Hosting: f.hosting, KubeVersion: version, Dial: func(address, authority string) (Server, error) {
+		f.authority = authority
 		s, ok := f.servers[address]
 		if !ok {
 			return Server{}, errors.New("missing port")

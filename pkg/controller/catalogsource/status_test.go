@@ -13,12 +13,17 @@ import (
 func TestTargetOf(t *testing.T) {
 	tests := map[string]struct {
 		spec         map[string]any
+		server       string
 		want         target
 		wantProblem  string
 		wantInterval string // problem with the interval
 	}{
 		"an address": {
 			spec: map[string]any{"sourceType": "grpc", "address": "a:1"},
+			want: target{address: "a:1", interval: 10 * time.Minute},
+		},
+		"an address beside an image": {
+			spec: map[string]any{"sourceType": "grpc", "address": "a:1", "image": "example.com/catalog"},
 			want: target{address: "a:1", interval: 10 * time.Minute},
 		},
 		"an address with an interval": {
@@ -52,14 +57,17 @@ func TestTargetOf(t *testing.T) {
 			wantProblem: "configmap name unset: must be set for sourcetype: internal",
 		},
 		"a ConfigMap": {
-			spec: map[string]any{"sourceType": "configmap", "configMap": "c"},
-			wantProblem: "catalogs in a ConfigMap are not served by this controller; " +
-				"serve the content with \"catalog serve\" and name its host and port in spec.address with sourceType grpc",
+			spec: map[string]any{"sourceType": "configmap", "configMap": "c"}, server: "catalog:1",
+			want: target{address: "catalog:1", authority: "my-catalog.ns.svc:50051", interval: 10 * time.Minute},
 		},
 		"an image": {
+			spec: map[string]any{"sourceType": "grpc", "image": "example.com/catalog", "updateStrategy": poll("45s")}, server: "catalog:1",
+			want: target{address: "catalog:1", authority: "my-catalog.ns.svc:50051", interval: 45 * time.Second},
+		},
+		"an image without a catalog server": {
 			spec: map[string]any{"sourceType": "grpc", "image": "example.com/catalog"},
-			wantProblem: "catalog images are not run by this controller; " +
-				"serve the image with \"catalog serve\" and name its host and port in spec.address",
+			wantProblem: "this catalog needs a catalog server, and the controller knows none; start one with \"catalog serve --kubernetes\" " +
+				"and name its host and port with --catalog-server of the controller, or name a server of this catalog in spec.address",
 		},
 	}
 	for name, tt := range tests {
@@ -68,7 +76,8 @@ func TestTargetOf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, problem := targetOf(cs.Spec)
+			cs.Namespace, cs.Name = "ns", "my.catalog"
+			got, problem := targetOf(cs, tt.server)
 			if got != tt.want || text(problem) != tt.wantProblem {
 				t.Errorf("targetOf() = %v, %q; want %v, %q", got, text(problem), tt.want, tt.wantProblem)
 			}
@@ -96,7 +105,7 @@ func TestNextStatus(t *testing.T) {
 		RegistryServiceStatus: &v1alpha1.RegistryServiceStatus{Protocol: "grpc", CreatedAt: metav1.NewTime(created)},
 		GRPCConnectionState:   &v1alpha1.GRPCConnectionState{Address: "a:1", LastObservedState: stateReady, LastConnectTime: metav1.NewTime(created)},
 	}
-	ready := observation{address: "a:1", state: stateReady, since: created, snapshot: true}
+	ready := observation{address: "a:1", shown: "a:1", state: stateReady, since: created, snapshot: true}
 	tests := map[string]struct {
 		before  v1alpha1.CatalogSourceStatus
 		seen    observation
@@ -111,7 +120,7 @@ func TestNextStatus(t *testing.T) {
 		},
 		"a connection that stays as it is": {before: connected, seen: ready, want: connected},
 		"the first connection": {
-			seen: observation{address: "a:1", state: stateReady, since: now.Add(time.Millisecond), snapshot: true},
+			seen: observation{address: "a:1", shown: "a:1", state: stateReady, since: now.Add(time.Millisecond), snapshot: true},
 			want: v1alpha1.CatalogSourceStatus{
 				RegistryServiceStatus: &v1alpha1.RegistryServiceStatus{Protocol: "grpc", CreatedAt: metav1.NewTime(now)},
 				GRPCConnectionState:   &v1alpha1.GRPCConnectionState{Address: "a:1", LastObservedState: stateReady, LastConnectTime: metav1.NewTime(now)},
@@ -119,11 +128,11 @@ func TestNextStatus(t *testing.T) {
 		},
 		"a wrong spec clears everything but conditions": {
 			before: v1alpha1.CatalogSourceStatus{
-				GRPCConnectionState: connected.GRPCConnectionState, Conditions: []metav1.Condition{{Type: "ResolvedImage"}},
+				GRPCConnectionState: connected.GRPCConnectionState, Conditions: []metav1.Condition{{Type: "Others"}},
 			},
 			refused: invalid("unknown sourcetype: goose"),
 			want: v1alpha1.CatalogSourceStatus{
-				Reason: "SpecInvalidError", Message: "unknown sourcetype: goose", Conditions: []metav1.Condition{{Type: "ResolvedImage"}},
+				Reason: "SpecInvalidError", Message: "unknown sourcetype: goose", Conditions: []metav1.Condition{{Type: "Others"}},
 			},
 		},
 		"a problem that is over is forgotten": {
@@ -133,11 +142,23 @@ func TestNextStatus(t *testing.T) {
 			},
 			seen: ready, want: connected,
 		},
+		"what a pod of its own had is forgotten": {
+			before: v1alpha1.CatalogSourceStatus{
+				RegistryServiceStatus: &v1alpha1.RegistryServiceStatus{Protocol: "grpc", ServiceName: "c", ServiceNamespace: "olm", Port: "50051", CreatedAt: metav1.NewTime(created)},
+				ConfigMapResource:     &v1alpha1.ConfigMapResourceReference{Name: "c"},
+				GRPCConnectionState:   connected.GRPCConnectionState,
+			},
+			seen: ready,
+			want: v1alpha1.CatalogSourceStatus{
+				RegistryServiceStatus: &v1alpha1.RegistryServiceStatus{Protocol: "grpc", CreatedAt: metav1.NewTime(now)},
+				GRPCConnectionState:   connected.GRPCConnectionState,
+			},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			cs := &v1alpha1.CatalogSource{Status: tt.before}
-			got := nextStatus(cs, tt.seen, tt.refused, now)
+			got := nextStatus(cs, view{observation: tt.seen, refused: tt.refused}, now)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("nextStatus() (-want +got):\n%s", diff)
 			}

@@ -12,8 +12,20 @@ const defaultInterval = 10 * time.Minute
 
 // target is the server of a catalog and how often to read it.
 type target struct {
-	address  string
-	interval time.Duration // without jitter
+	address   string        // that is dialled
+	authority string        // names the catalog on a shared server; empty if the address does
+	interval  time.Duration // without jitter
+}
+
+// hosted reports whether a shared server serves the catalog.
+func (t target) hosted() bool { return t.authority != "" }
+
+// shown is the address that everybody in the cluster can use.
+func (t target) shown() string {
+	if t.hosted() {
+		return t.authority
+	}
+	return t.address
 }
 
 // refusal is why a catalog cannot be used as it is written.
@@ -24,14 +36,14 @@ type refusal struct {
 
 // targetOf returns where the content of a catalog comes from, or why it comes
 // from nowhere. The texts of wrong fields are those that existing tools know.
-func targetOf(spec v1alpha1.CatalogSourceSpec) (target, *refusal) {
+func targetOf(cs *v1alpha1.CatalogSource, server string) (target, *refusal) {
+	spec := cs.Spec
 	switch spec.SourceType {
 	case v1alpha1.SourceTypeInternal, v1alpha1.SourceTypeConfigmap:
 		if spec.ConfigMap == "" {
 			return target{}, invalid("configmap name unset: must be set for sourcetype: " + string(spec.SourceType))
 		}
-		return target{}, invalid("catalogs in a ConfigMap are not served by this controller; " +
-			"serve the content with \"catalog serve\" and name its host and port in spec.address with sourceType grpc")
+		return hostedBy(server, cs)
 	case v1alpha1.SourceTypeGrpc:
 	default:
 		return target{}, invalid("unknown sourcetype: " + string(spec.SourceType))
@@ -40,10 +52,19 @@ func targetOf(spec v1alpha1.CatalogSourceSpec) (target, *refusal) {
 	case spec.Image == "" && spec.Address == "":
 		return target{}, invalid("image and address unset: at least one must be set for sourcetype: grpc")
 	case spec.Address == "":
-		return target{}, invalid("catalog images are not run by this controller; " +
-			"serve the image with \"catalog serve\" and name its host and port in spec.address")
+		return hostedBy(server, cs)
 	}
 	return target{address: spec.Address, interval: intervalOf(spec.UpdateStrategy)}, nil
+}
+
+// hostedBy returns the place of a catalog on the catalog server.
+func hostedBy(server string, cs *v1alpha1.CatalogSource) (target, *refusal) {
+	if server == "" {
+		return target{}, &refusal{v1alpha1.CatalogSourceRegistryServerError, "this catalog needs a catalog server, and the controller knows none; " +
+			"start one with \"catalog serve --kubernetes\" and name its host and port with --catalog-server of the controller, or name a server of this catalog in spec.address"}
+	}
+	authority := serviceName(cs) + "." + cs.Namespace + ".svc:" + servicePort
+	return target{address: server, authority: authority, interval: intervalOf(cs.Spec.UpdateStrategy)}, nil
 }
 
 func invalid(message string) *refusal {

@@ -25,26 +25,27 @@ type catalog struct {
 }
 
 func (s *catalog) Digest(ctx context.Context, _ *registryv1.DigestRequest) (*registryv1.DigestResponse, error) {
-	digest, _, err := s.hosts.digest(ctx)
+	c, done, err := s.hosts.enter(ctx)
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &registryv1.DigestResponse{Digest: digest}, nil
+	defer done()
+	return &registryv1.DigestResponse{Digest: c.digest}, nil
 }
 
 func (s *catalog) Watch(_ *registryv1.WatchRequest, stream grpc.ServerStreamingServer[registryv1.WatchResponse]) error {
 	ctx := stream.Context()
-	sent := ""
+	var sent News
 	for {
-		digest, changed, err := s.hosts.digest(ctx)
+		news, changed, err := s.hosts.watch(ctx)
 		if err != nil {
 			return toStatus(err)
 		}
-		if digest != sent {
-			if err := stream.Send(&registryv1.WatchResponse{Digest: digest}); err != nil {
+		if news != sent {
+			if err := stream.Send(&registryv1.WatchResponse{Digest: news.Digest, Problem: news.Problem}); err != nil {
 				return err
 			}
-			sent = digest
+			sent = news
 		}
 		select {
 		case <-ctx.Done():
@@ -56,25 +57,25 @@ func (s *catalog) Watch(_ *registryv1.WatchRequest, stream grpc.ServerStreamingS
 	}
 }
 
-// WatchDigest yields the digest of the served content at once and again
-// whenever it changes, until ctx ends or the connection breaks; then it yields
-// the error. The error is ErrNoWatch if the server does not have the service.
-func WatchDigest(ctx context.Context, conn grpc.ClientConnInterface) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// Watch yields what a catalog serves at once and again whenever that changes,
+// until ctx ends or the connection breaks; then it yields the error. The error
+// is ErrNoWatch if the server does not have the service.
+func Watch(ctx context.Context, conn grpc.ClientConnInterface) iter.Seq2[News, error] {
+	return func(yield func(News, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		stream, err := registryv1.NewCatalogClient(conn).Watch(ctx, &registryv1.WatchRequest{})
 		if err != nil {
-			yield("", watchError(err))
+			yield(News{}, watchError(err))
 			return
 		}
 		for {
 			resp, err := stream.Recv()
 			if err != nil {
-				yield("", watchError(err))
+				yield(News{}, watchError(err))
 				return
 			}
-			if !yield(resp.GetDigest(), nil) {
+			if !yield(News{Digest: resp.GetDigest(), Problem: resp.GetProblem()}, nil) {
 				return
 			}
 		}

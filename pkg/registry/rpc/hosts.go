@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
@@ -17,19 +18,21 @@ import (
 
 // Hosts are the catalogs of one server. A call names its catalog by the
 // :authority that every client sets from the address it dials, such as
-// "<name>.<namespace>.svc:50051". A single catalog answers every call.
-// Hosts are safe for concurrent use.
+// "<name>.<namespace>.svc:50051". Hosts are safe for concurrent use.
 type Hosts struct {
+	strict   bool // only full names of services are hosts
 	mu       sync.Mutex
 	byName   map[string]*host
+	added    chan struct{} // closed when there is another host
 	draining chan struct{} // closed by Drain
 	drain    sync.Once
 }
 
 // host is a name with the content that it serves now.
 type host struct {
-	content *content
-	changed chan struct{} // closed when content is replaced
+	content *content      // nil while there is none
+	problem string        // why there is none, or no newer one; empty if there is no reason
+	changed chan struct{} // closed when content or problem is replaced
 }
 
 // content is a store with the calls that still read it.
@@ -41,9 +44,20 @@ type content struct {
 	users   int    // calls, and one for the host
 }
 
-// NewHosts returns a server without catalogs.
+// NewHosts returns a server without catalogs. A single catalog answers every
+// call; several are told apart by the host, its name as a service, or its first
+// label.
 func NewHosts() *Hosts {
-	return &Hosts{byName: map[string]*host{}, draining: make(chan struct{})}
+	return &Hosts{byName: map[string]*host{}, added: make(chan struct{}), draining: make(chan struct{})}
+}
+
+// NewServiceHosts returns a server without catalogs, whose catalogs belong to
+// different people: each is named "<service>.<namespace>" and answers only calls
+// to that service by its name with the namespace.
+func NewServiceHosts() *Hosts {
+	h := NewHosts()
+	h.strict = true
+	return h
 }
 
 // Drain ends the calls that would last as long as the server, so that it can
@@ -61,17 +75,53 @@ func (h *Hosts) Swap(ctx context.Context, name string, store registry.Store, rel
 	next := &content{store: store, answers: wire.AnswersOf(store), digest: digest, release: release, users: 1}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	current, ok := h.byName[name]
-	if !ok {
-		h.byName[name] = &host{content: next, changed: make(chan struct{})}
-		return nil
-	}
+	current := h.host(name)
 	old := current.content
-	current.content = next
-	close(current.changed)
-	current.changed = make(chan struct{})
+	current.content, current.problem = next, ""
+	current.change()
 	h.leave(old)
 	return nil
+}
+
+// Explain says why a name serves nothing, or nothing newer, until the next Swap;
+// an empty problem says that all is well. A name that serves nothing is known
+// from then on.
+func (h *Hosts) Explain(name, problem string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if current := h.host(name); current.problem != problem {
+		current.problem = problem
+		current.change()
+	}
+}
+
+// Remove ends a name. Calls that read its store finish; then it is released.
+func (h *Hosts) Remove(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if one, ok := h.byName[name]; ok {
+		delete(h.byName, name)
+		one.change()
+		h.leave(one.content)
+	}
+}
+
+// host returns what there is under a name, which is known from then on.
+func (h *Hosts) host(name string) *host {
+	one, ok := h.byName[name]
+	if !ok {
+		one = &host{changed: make(chan struct{})}
+		h.byName[name] = one
+		close(h.added)
+		h.added = make(chan struct{})
+	}
+	return one
+}
+
+// change tells all who watch a host.
+func (one *host) change() {
+	close(one.changed)
+	one.changed = make(chan struct{})
 }
 
 // Close releases every store that no call reads; the others follow.
@@ -99,6 +149,9 @@ func (h *Hosts) enter(ctx context.Context) (c *content, done func(), err error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if one.content == nil {
+		return nil, nil, failure.New(failure.Waiting, "%s", cmp.Or(one.problem, unread))
+	}
 	c = one.content
 	c.users++
 	return c, func() {
@@ -108,19 +161,41 @@ func (h *Hosts) enter(ctx context.Context) (c *content, done func(), err error) 
 	}, nil
 }
 
-// digest returns the digest of what a call asks for and a channel that is
-// closed when it changes.
-func (h *Hosts) digest(ctx context.Context) (digest string, changed <-chan struct{}, err error) {
+// unread is the problem of a host that nobody explained.
+const unread = "the content of the catalog is being read"
+
+// News is what a watched host serves.
+type News struct {
+	Digest  string // of the content; empty while nothing is served
+	Problem string // why nothing or nothing newer is served; empty if there is no reason
+}
+
+// watch returns what the host that a call asks for serves, and a channel that
+// is closed when that changes. Where hosts come and go, one that is not there
+// is waited for.
+func (h *Hosts) watch(ctx context.Context) (news News, changed <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one, err := h.find(authority(ctx))
-	if err != nil {
-		return "", nil, err
+	if err != nil && h.strict {
+		return News{Problem: err.Error()}, h.added, nil
 	}
-	return one.content.digest, one.changed, nil
+	if err != nil {
+		return News{}, nil, err
+	}
+	news.Problem = one.problem
+	if one.content == nil {
+		news.Problem = cmp.Or(one.problem, unread)
+	} else {
+		news.Digest = one.content.digest
+	}
+	return news, one.changed, nil
 }
 
 func (h *Hosts) leave(c *content) {
+	if c == nil {
+		return
+	}
 	c.users--
 	if c.users == 0 && c.release != nil {
 		c.release()
@@ -128,8 +203,15 @@ func (h *Hosts) leave(c *content) {
 }
 
 // find matches an authority with the names: as it is, without the domain of a
-// cluster, by its first label. A single catalog needs no match.
+// cluster, by its first label. A single catalog needs no match, unless all do.
 func (h *Hosts) find(authority string) (*host, error) {
+	if h.strict {
+		if one, ok := h.byName[service(authority)]; ok {
+			return one, nil
+		}
+		return nil, failure.New(failure.NotFound, "no catalog is served as %q", authority).
+			WithHint("dial <name>.<namespace>.svc:<port>, or set this authority")
+	}
 	if len(h.byName) == 1 {
 		for _, only := range h.byName {
 			return only, nil
@@ -146,12 +228,27 @@ func (h *Hosts) find(authority string) (*host, error) {
 	return nil, failure.New(failure.NotFound, "no catalog is served as %q", authority)
 }
 
-func candidates(authority string) []string {
+// service returns the "<name>.<namespace>" of an authority that names a service
+// of a cluster: with or without its domain and a port. It is empty for others.
+func service(authority string) string {
+	labels := strings.Split(hostOf(authority), ".")
+	if len(labels) == 2 || len(labels) > 2 && labels[2] == "svc" {
+		return labels[0] + "." + labels[1]
+	}
+	return ""
+}
+
+// hostOf returns an authority in lower case, without a port.
+func hostOf(authority string) string {
 	name := strings.ToLower(authority)
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}
-	name = strings.TrimSuffix(name, ".")
+	return strings.TrimSuffix(name, ".")
+}
+
+func candidates(authority string) []string {
+	name := hostOf(authority)
 	service, _, _ := strings.Cut(name, ".svc")
 	label, _, _ := strings.Cut(name, ".")
 	return []string{name, service, label}
@@ -160,4 +257,16 @@ func candidates(authority string) []string {
 func authority(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return strings.Join(md.Get(":authority"), ",")
+}
+
+// state reports whether an authority is known and serves. One that names no
+// service is the server itself.
+func (h *Hosts) state(authority string) (known, serves bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.strict || service(authority) == "" {
+		return true, true
+	}
+	one, known := h.byName[service(authority)]
+	return known, known && one.content != nil
 }

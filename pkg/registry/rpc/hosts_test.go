@@ -3,11 +3,17 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
@@ -92,16 +98,16 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-func TestWatchDigest(t *testing.T) {
+func TestWatch(t *testing.T) {
 	hosts := hostsOf(t, storetest.F1())
 	conn := dial(t, hosts)
 	var seen []string
 	var last error
-	for digest, err := range rpc.WatchDigest(t.Context(), conn) {
+	for news, err := range rpc.Watch(t.Context(), conn) {
 		if last = err; err != nil {
 			break
 		}
-		seen = append(seen, digest)
+		seen = append(seen, news.Digest)
 		switch len(seen) {
 		case 1:
 			if err := hosts.Swap(t.Context(), "", storeOf(t, storetest.F2()), nil); err != nil {
@@ -112,9 +118,114 @@ func TestWatchDigest(t *testing.T) {
 		}
 	}
 	if len(seen) != 2 || seen[0] == seen[1] {
-		t.Errorf("WatchDigest() yields %v, want two different digests", seen)
+		t.Errorf("Watch() yields %v, want two different digests", seen)
 	}
 	if failure.KindOf(last) != failure.Waiting {
-		t.Errorf("WatchDigest() ends with %v, want kind Waiting", last)
+		t.Errorf("Watch() ends with %v, want kind Waiting", last)
+	}
+}
+
+// TestServiceHosts asks for the catalogs of different people on one server.
+func TestServiceHosts(t *testing.T) {
+	hosts := rpc.NewServiceHosts()
+	if err := hosts.Swap(t.Context(), "one.olm", storeOf(t, storetest.F1()), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := hosts.Swap(t.Context(), "one.svc", storeOf(t, storetest.F2()), nil); err != nil {
+		t.Fatal(err)
+	}
+	hosts.Explain("two.olm", "there is no image")
+	type answer struct {
+		Packages int
+		Code     codes.Code
+		Text     string
+		Health   string
+	}
+	const serving, notServing = "SERVING", "NOT_SERVING"
+	unknown := func(authority string) answer {
+		return answer{Code: codes.NotFound, Text: fmt.Sprintf("no catalog is served as %q", authority), Health: "NotFound"}
+	}
+	tests := map[string]struct {
+		authority string
+		want      answer
+	}{
+		"name and namespace":                 {"one.olm", answer{Packages: 3, Health: serving}},
+		"the name of a service with a port":  {"one.olm.svc:50051", answer{Packages: 3, Health: serving}},
+		"the full name of a service":         {"ONE.olm.svc.cluster.local.", answer{Packages: 3, Health: serving}},
+		"another domain of the cluster":      {"one.olm.svc.example.com:1", answer{Packages: 3, Health: serving}},
+		"a namespace that is named svc":      {"one.svc.svc:50051", answer{Packages: 1, Health: serving}},
+		"a catalog that has no content":      {"two.olm.svc:50051", answer{Code: codes.Unavailable, Text: "there is no image", Health: notServing}},
+		"the same name in another namespace": {"one.other.svc:50051", unknown("one.other.svc:50051")},
+		"a name that goes on after the namespace": {"one.olm.example.com", answer{
+			Code: codes.NotFound, Text: `no catalog is served as "one.olm.example.com"`, Health: serving,
+		}},
+		"a name without a namespace": {"one:50051", answer{Code: codes.NotFound, Text: `no catalog is served as "one:50051"`, Health: serving}},
+		"an address is the server":   {"127.0.0.1:50051", answer{Code: codes.NotFound, Text: `no catalog is served as "127.0.0.1:50051"`, Health: serving}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			conn := dial(t, hosts, grpc.WithAuthority(test.authority))
+			var got answer
+			stream, err := api.NewRegistryClient(conn).ListPackages(t.Context(), &api.ListPackageRequest{})
+			for ; err == nil; got.Packages++ {
+				_, err = stream.Recv()
+			}
+			got.Packages--
+			if !errors.Is(err, io.EOF) {
+				got.Code, got.Text = status.Code(err), status.Convert(err).Message()
+			}
+			health, err := healthv1.NewHealthClient(conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
+			if got.Health = health.GetStatus().String(); err != nil {
+				got.Health = status.Code(err).String()
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("a call to %s (-want +got):\n%s", test.authority, diff)
+			}
+		})
+	}
+}
+
+// TestServiceHostsComeAndGo watches a name that nobody serves yet.
+func TestServiceHostsComeAndGo(t *testing.T) {
+	hosts := rpc.NewServiceHosts()
+	released := false
+	var digests []string
+	var got []string
+	for news, err := range rpc.Watch(t.Context(), dial(t, hosts, grpc.WithAuthority("one.olm.svc:50051"))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, news.Problem)
+		digests = append(digests, news.Digest)
+		switch len(got) {
+		case 1:
+			hosts.Explain("other.olm", "")
+			hosts.Explain("one.olm", "there is no image")
+		case 2:
+			if err := hosts.Swap(t.Context(), "one.olm", storeOf(t, storetest.F1()), func() { released = true }); err != nil {
+				t.Fatal(err)
+			}
+		case 3:
+			hosts.Explain("one.olm", "the new image is broken")
+		case 4:
+			hosts.Explain("one.olm", "")
+		case 5:
+			hosts.Remove("one.olm")
+		}
+		if len(got) == 6 {
+			break
+		}
+	}
+	gone := `no catalog is served as "one.olm.svc:50051"`
+	want := []string{gone, "there is no image", "", "the new image is broken", "", gone}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Watch() problems (-want +got):\n%s", diff)
+	}
+	d := digests[2]
+	if diff := cmp.Diff([]string{"", "", d, d, d, ""}, digests); d == "" || diff != "" {
+		t.Errorf("Watch() digests (-want +got):\n%s", diff)
+	}
+	if !released {
+		t.Error("the store of a host that went was not released")
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
 
 	"chandler.dev/olm/pkg/registry"
@@ -45,6 +46,7 @@ func dial(t *testing.T, hosts *rpc.Hosts, options ...grpc.DialOption) *grpc.Clie
 	lis := bufconn.Listen(1 << 20)
 	srv := grpc.NewServer(rpc.Codec())
 	rpc.RegisterHosts(srv, hosts)
+	healthv1.RegisterHealthServer(srv, &rpc.Health{Hosts: hosts})
 	go func() { _ = srv.Serve(lis) }()
 	t.Cleanup(srv.Stop)
 

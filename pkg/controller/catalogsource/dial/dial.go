@@ -35,10 +35,12 @@ const (
 )
 
 // Address returns a connection to the catalog server at host:port, without
-// waiting for it. Catalogs are public data on the cluster's network: as the
-// existing clients do, it uses neither encryption nor credentials.
-func Address(address string) (catalogsource.Server, error) {
-	conn, err := connect(address)
+// waiting for it. Of several catalogs on one server, authority names the one that
+// is meant; if it is empty, the address does. Catalogs are public data on the
+// cluster's network: as the existing clients do, it uses neither encryption nor
+// credentials.
+func Address(address, authority string) (catalogsource.Server, error) {
+	conn, err := connect(address, authority)
 	if err != nil {
 		return catalogsource.Server{}, err
 	}
@@ -46,11 +48,11 @@ func Address(address string) (catalogsource.Server, error) {
 	return catalogsource.Server{Conn: conn, Live: s, Watch: s.watch, Save: s.save}, nil
 }
 
-// Store returns the catalog at host:port to be read from, as soon as its server
-// answers. The failure is Waiting if it does not: at once if the address leads
+// Store returns the catalog at host:port, or the one that authority names there,
+// to be read from, as soon as its server answers. The failure is Waiting if it does not: at once if the address leads
 // nowhere, and at the latest when ctx ends or a few seconds are over.
-func Store(ctx context.Context, address string) (store registry.Store, closeStore func() error, err error) {
-	conn, err := connect(address)
+func Store(ctx context.Context, address, authority string) (store registry.Store, closeStore func() error, err error) {
+	conn, err := connect(address, authority)
 	if err != nil {
 		return nil, nil, failure.New(failure.Invalid, "cannot read the address %q", address).WithHint("write it as host:port")
 	}
@@ -65,8 +67,9 @@ func Store(ctx context.Context, address string) (store registry.Store, closeStor
 	return rpc.NewClient(conn), conn.Close, nil
 }
 
-func connect(address string) (*grpc.ClientConn, error) {
+func connect(address, authority string) (*grpc.ClientConn, error) {
 	return grpc.NewClient(address,
+		grpc.WithAuthority(authority),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithIdleTimeout(0), // the state of the connection is what gets watched
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
@@ -85,15 +88,15 @@ func OpenFile(ctx context.Context, path string) (snapshot.Store, error) {
 
 type server struct{ conn *grpc.ClientConn }
 
-func (s server) watch(ctx context.Context, changed func(digest string)) error {
-	for digest, err := range rpc.WatchDigest(ctx, s.conn) {
+func (s server) watch(ctx context.Context, changed func(catalogsource.News)) error {
+	for news, err := range rpc.Watch(ctx, s.conn) {
 		switch {
 		case errors.Is(err, rpc.ErrNoWatch):
 			return catalogsource.ErrCannotWatch
 		case err != nil:
 			return err
 		}
-		changed(digest)
+		changed(catalogsource.News(news))
 	}
 	return ctx.Err()
 }

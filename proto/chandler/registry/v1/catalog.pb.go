@@ -143,8 +143,12 @@ func (*WatchRequest) Descriptor() ([]byte, []int) {
 
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// digest identifies the content, as "sha256:<hex>".
-	Digest        string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// digest identifies the content, as "sha256:<hex>"; empty while nothing is
+	// served.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// problem says, in a sentence, why nothing or nothing newer is served; empty
+	// if there is no reason.
+	Problem       string `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +190,13 @@ func (x *WatchResponse) GetDigest() string {
 	return ""
 }
 
+func (x *WatchResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 var File_chandler_registry_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_chandler_registry_v1_catalog_proto_rawDesc = "" +
@@ -194,9 +205,10 @@ const file_chandler_registry_v1_catalog_proto_rawDesc = "" +
 	"\rDigestRequest\"(\n" +
 	"\x0eDigestResponse\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"\x0e\n" +
-	"\fWatchRequest\"'\n" +
+	"\fWatchRequest\"A\n" +
 	"\rWatchResponse\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\tR\x06digest2\xb6\x01\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x18\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem2\xb6\x01\n" +
 	"\aCatalog\x12U\n" +
 	"\x06Digest\x12#.chandler.registry.v1.DigestRequest\x1a$.chandler.registry.v1.DigestResponse\"\x00\x12T\n" +
 	"\x05Watch\x12\".chandler.registry.v1.WatchRequest\x1a#.chandler.registry.v1.WatchResponse\"\x000\x01B8Z6chandler.dev/olm/proto/chandler/registry/v1;registryv1b\x06proto3"

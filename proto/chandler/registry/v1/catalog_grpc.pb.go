@@ -34,7 +34,7 @@ const (
 type CatalogClient interface {
 	// Digest returns the digest of the content that is served now.
 	Digest(ctx context.Context, in *DigestRequest, opts ...grpc.CallOption) (*DigestResponse, error)
-	// Watch sends the digest at once and again whenever other content is served.
+	// Watch sends what is served at once and again whenever that changes.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -83,7 +83,7 @@ type Catalog_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 type CatalogServer interface {
 	// Digest returns the digest of the content that is served now.
 	Digest(context.Context, *DigestRequest) (*DigestResponse, error)
-	// Watch sends the digest at once and again whenever other content is served.
+	// Watch sends what is served at once and again whenever that changes.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedCatalogServer()
 }
