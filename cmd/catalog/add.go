@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -25,7 +26,11 @@ func newAddCommand() *cobra.Command {
 		Short: "Take bundles (directories or images) into a file-based catalog",
 		Long: `Take bundles (directories or images) into the file-based catalog of a directory. Only
 documents that have to are changed. What falls out of a channel is reported, and
-nothing is written unless the result is valid.`,
+nothing is written unless the result is valid.
+
+With --graph replaces a bundle upgrades what it says itself (spec.replaces,
+spec.skips, olm.skipRange); with --graph semver it goes between the next lower and
+the next higher version of each of its channels.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAdd(cmd.Context(), cmd.ErrOrStderr(), o, args[0], args[1:])
@@ -45,29 +50,82 @@ func runAdd(ctx context.Context, stderr io.Writer, o sourceOptions, dir string, 
 	if err != nil {
 		return err
 	}
-	var edits []fbc.Edit
-	packages := map[string]registry.Package{}
-	known := map[string][]registry.Bundle{}
+	byPackage := map[string][]*bundle.Parsed{}
 	for _, b := range added {
-		p, ok := packages[b.Package]
-		if !ok {
-			if p, known[b.Package], err = packageOf(ctx, store, b.Package); err != nil {
-				return err
-			}
-		}
-		next, left, err := bundle.Add(p, known[b.Package], b, bundle.Mode(o.graph))
+		byPackage[b.Package] = append(byPackage[b.Package], b)
+	}
+	var (
+		edits     []fbc.Edit
+		additions []bundle.Addition
+	)
+	for _, name := range slices.Sorted(maps.Keys(byPackage)) {
+		p, known, err := packageOf(ctx, store, name)
 		if err != nil {
 			return err
 		}
-		for _, problem := range left {
-			warnings(stderr)(problem)
+		a, err := bundle.Add(p, known, byPackage[name], bundle.Mode(o.graph))
+		if err != nil {
+			return err
 		}
-		edits = append(edits, changedBlobs(p, next)...)
-		edits = append(edits, fbc.EditBundle(b.Bundle))
-		packages[b.Package] = next
-		known[b.Package] = append(known[b.Package], b.Bundle)
+		if err := checkAddition(a, known, byPackage[name]); err != nil {
+			return err
+		}
+		edits = append(edits, editsOf(p, a, known)...)
+		for _, b := range byPackage[name] {
+			edits = append(edits, fbc.EditBundle(b.Bundle))
+		}
+		additions = append(additions, a)
 	}
-	return rewrite(stderr, dir, edits)
+	if err := rewrite(stderr, dir, edits); err != nil {
+		return err
+	}
+	for _, a := range additions {
+		tellAddition(stderr, a)
+	}
+	return nil
+}
+
+// checkAddition fails if the package is not valid with its new bundles.
+func checkAddition(a bundle.Addition, known []registry.Bundle, added []*bundle.Parsed) error {
+	check := registry.NewValidator()
+	for _, b := range known {
+		check.Add(registry.Item{Bundle: &b})
+	}
+	for _, b := range added {
+		check.Add(registry.Item{Bundle: &b.Bundle, Where: b.Where})
+	}
+	check.Add(registry.Item{Package: &a.Package, Dropped: a.Dropped})
+	return registry.InvalidCatalog(check.Problems())
+}
+
+// tellAddition says what came into which channel, and what fell out.
+func tellAddition(stderr io.Writer, a bundle.Addition) {
+	for _, m := range a.Placed {
+		text := fmt.Sprintf("added %s to channel %s of package %s", m.Name, m.Channel, m.Package)
+		if m.Replaces != "" {
+			text += ", replacing " + m.Replaces
+		}
+		_, _ = fmt.Fprintln(stderr, text)
+	}
+	for _, ch := range a.Package.Channels {
+		var names []string
+		for _, m := range a.Fallen {
+			if m.Channel == ch.Name {
+				names = append(names, m.Name)
+			}
+		}
+		if len(names) > 0 {
+			warnings(stderr)(registry.Problem{
+				Message: fmt.Sprintf("%s fell out of channel %s of package %s: the new head %s does not lead there", strings.Join(names, ", "), ch.Name, a.Package.Name, ch.Head),
+				Hint:    "let spec.replaces or spec.skips of the new bundle name them, or use --graph semver",
+			})
+		}
+	}
+	if len(a.Dropped) > 0 {
+		warnings(stderr)(registry.Problem{
+			Message: fmt.Sprintf("%s: in no channel of package %s any more, and removed from the catalog", strings.Join(a.Dropped, ", "), a.Package.Name),
+		})
+	}
 }
 
 // editable reads a file-based catalog into memory; a directory that does not
@@ -86,6 +144,7 @@ func editable(ctx context.Context, dir string) (*memory.Store, error) {
 	return memory.New(ctx, registry.Validated(fbc.Dir(dir)))
 }
 
+// packageOf returns a package, empty if it is new, with its bundles.
 func packageOf(ctx context.Context, store registry.Store, name string) (registry.Package, []registry.Bundle, error) {
 	p, err := store.Package(ctx, name)
 	if err != nil && failure.KindOf(err) != failure.NotFound {
@@ -93,7 +152,11 @@ func packageOf(ctx context.Context, store registry.Store, name string) (registry
 	}
 	p.Name = name
 	var bundles []registry.Bundle
-	for b, err := range store.Bundles(ctx, name) {
+	for brief, err := range store.Bundles(ctx, name) {
+		if err != nil {
+			return p, nil, err
+		}
+		b, err := store.Bundle(ctx, name, brief.Name)
 		if err != nil {
 			return p, nil, err
 		}
@@ -142,8 +205,9 @@ func (o sourceOptions) read(ctx context.Context, ref string) ([]*bundle.Parsed, 
 	return bundle.Read(ctx, dir, bundle.Options{Image: ref})
 }
 
-// changedBlobs returns the edits that make one package of another.
-func changedBlobs(old, next registry.Package) []fbc.Edit {
+// editsOf returns the edits that make one package of another.
+func editsOf(old registry.Package, a bundle.Addition, known []registry.Bundle) []fbc.Edit {
+	next := a.Package
 	var edits []fbc.Edit
 	if len(old.Channels) == 0 || old.DefaultChannel != next.DefaultChannel {
 		edits = append(edits, fbc.EditPackage(next))
@@ -157,6 +221,21 @@ func changedBlobs(old, next registry.Package) []fbc.Edit {
 			edits = append(edits, fbc.EditChannel(next.Name, ch))
 		}
 	}
+	kept, forgotten := map[string]string{}, false
+	for _, b := range known {
+		switch gone := slices.Contains(a.Dropped, b.Name); {
+		case gone && b.Deprecation != "":
+			forgotten = true
+		case b.Deprecation != "":
+			kept[b.Name] = b.Deprecation
+		}
+	}
+	for _, name := range a.Dropped {
+		edits = append(edits, fbc.RemoveBundle(next.Name, name))
+	}
+	if forgotten {
+		edits = append(edits, fbc.EditDeprecations(next, kept))
+	}
 	return edits
 }
 
@@ -166,6 +245,10 @@ func rewrite(stderr io.Writer, dir string, edits []fbc.Edit) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stderr, "changed %s\n", strings.Join(changed, ", "))
+	text := "nothing has to change"
+	if len(changed) > 0 {
+		text = "changed " + strings.Join(changed, ", ")
+	}
+	_, err = fmt.Fprintln(stderr, text)
 	return err
 }

@@ -54,7 +54,7 @@ func runBundles(ctx context.Context, store registry.Store, out io.Writer, o bund
 	if err != nil {
 		return err
 	}
-	t := table{header: []string{"PACKAGE", "CHANNEL", "BUNDLE", "REPLACES", "SKIPS", "SKIP RANGE", "IMAGE"}}
+	t := table{header: []string{"PACKAGE", "CHANNEL", "BUNDLE", "REPLACES", "SKIPS", "SKIP RANGE", "IMAGE", "DEPRECATED"}, optional: 1}
 	views := []bundleView{}
 	for _, p := range packages {
 		if _, ok := p.Channel(o.channel); o.pkg != "" && o.channel != "" && !ok {
@@ -73,7 +73,7 @@ func runBundles(ctx context.Context, store registry.Store, out io.Writer, o bund
 				Package: p.Name, Channel: m.Channel, Name: m.Name, Version: b.Version, Replaces: m.Replaces,
 				Skips: m.Skips, SkipRange: m.SkipRange, Image: b.Image, Deprecation: b.Deprecation,
 			})
-			t.add(p.Name, m.Channel, m.Name, m.Replaces, strings.Join(m.Skips, ","), m.SkipRange, b.Image)
+			t.add(p.Name, m.Channel, m.Name, m.Replaces, strings.Join(m.Skips, ","), m.SkipRange, b.Image, b.Deprecation)
 		}
 	}
 	return writeResult(out, o.format, views, t)

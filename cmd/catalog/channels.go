@@ -75,7 +75,7 @@ func runChannels(ctx context.Context, store registry.Store, out io.Writer, o cha
 	if err != nil {
 		return err
 	}
-	t := table{header: []string{"PACKAGE", "CHANNEL", "HEAD"}}
+	t := table{header: []string{"PACKAGE", "CHANNEL", "HEAD", "DEPRECATED"}, optional: 1}
 	views := []channelView{}
 	for _, p := range packages {
 		for _, ch := range p.Channels {
@@ -83,7 +83,7 @@ func runChannels(ctx context.Context, store registry.Store, out io.Writer, o cha
 				Package: p.Name, Name: ch.Name, Head: ch.Head, Default: ch.Name == p.DefaultChannel,
 				Entries: len(ch.Entries), Deprecation: ch.Deprecation,
 			})
-			t.add(p.Name, ch.Name, ch.Head)
+			t.add(p.Name, ch.Name, ch.Head, ch.Deprecation)
 		}
 	}
 	return writeResult(out, o.format, views, t)

@@ -22,6 +22,9 @@ func newDeprecateCommand() *cobra.Command {
 		Short: "Say in a file-based catalog that a package, a channel or a bundle should not be used any more",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.message == "" && !o.undo {
+				return failure.New(failure.Invalid, "the message is empty").WithHint("say why, and what to use instead; --undo takes a deprecation back")
+			}
 			return runDeprecate(cmd.Context(), cmd.ErrOrStderr(), o, args[0], args[1])
 		},
 	}

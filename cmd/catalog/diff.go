@@ -21,7 +21,10 @@ func newDiffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Say what changed between two catalogs, and which installed versions lose their way",
-		Args:  cobra.ExactArgs(2),
+		Long: `Say what changed between two catalogs. "path lost" names the bundles from which an
+upgrade led to the head of the channel, and no longer does: who has one of them
+installed stays behind.`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return ask(cmd, args[0], o.sourceOptions, func(_ context.Context, old registry.Store, out io.Writer) error {
 				return ask(cmd, args[1], o.sourceOptions, func(ctx context.Context, next registry.Store, _ io.Writer) error {
@@ -38,6 +41,10 @@ func newDiffCommand() *cobra.Command {
 func runDiff(ctx context.Context, old, next registry.Store, out io.Writer, o diffOptions) error {
 	found, err := changes.Between(ctx, old, next)
 	if err != nil {
+		return err
+	}
+	if len(found) == 0 && o.format == formatTable {
+		_, err := io.WriteString(out, "the catalogs say the same\n")
 		return err
 	}
 	t := table{header: []string{"CHANGE", "PACKAGE", "CHANNEL", "BUNDLE", "OLD", "NEW"}}

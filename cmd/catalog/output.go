@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -47,11 +48,32 @@ func write(out io.Writer, format string, v any) error {
 
 // table is a result for people.
 type table struct {
-	header []string
-	rows   [][]string
+	header   []string
+	rows     [][]string
+	optional int // so many columns, the last ones, are left out if they are empty
 }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// add appends a row. What is several lines elsewhere is one here.
+func (t *table) add(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = strings.Join(strings.Fields(cell), " ")
+	}
+	t.rows = append(t.rows, cells)
+}
+
+// shown returns the header and the rows without columns that nobody needs.
+func (t *table) shown() [][]string {
+	columns := len(t.header)
+	for t.optional > 0 && columns > len(t.header)-t.optional &&
+		!slices.ContainsFunc(t.rows, func(row []string) bool { return row[columns-1] != "" }) {
+		columns--
+	}
+	rows := [][]string{t.header[:columns]}
+	for _, row := range t.rows {
+		rows = append(rows, row[:columns])
+	}
+	return rows
+}
 
 // writeResult writes rows as a table, and values in the other formats.
 func writeResult(out io.Writer, format string, v any, t table) error {
@@ -59,7 +81,7 @@ func writeResult(out io.Writer, format string, v any, t table) error {
 		return write(out, format, v)
 	}
 	w := bufio.NewWriter(out)
-	rows := append([][]string{t.header}, t.rows...)
+	rows := t.shown()
 	widths := make([]int, len(t.header))
 	for _, row := range rows {
 		for i, cell := range row {

@@ -62,7 +62,7 @@ func runPackages(ctx context.Context, store registry.Store, out io.Writer, o pac
 	if err != nil {
 		return err
 	}
-	t := table{header: []string{"NAME", "DISPLAY NAME", "DEFAULT CHANNEL", "VERSION"}}
+	t := table{header: []string{"NAME", "DISPLAY NAME", "DEFAULT CHANNEL", "VERSION", "DEPRECATED"}, optional: 1}
 	views := []packageView{}
 	for _, name := range names {
 		p, err := store.Package(ctx, name)
@@ -77,7 +77,7 @@ func runPackages(ctx context.Context, store registry.Store, out io.Writer, o pac
 			continue
 		}
 		views = append(views, v)
-		t.add(v.Name, v.DisplayName, v.DefaultChannel, v.Version)
+		t.add(v.Name, v.DisplayName, v.DefaultChannel, v.Version, v.Deprecation)
 	}
 	return writeResult(out, o.format, views, t)
 }

@@ -80,6 +80,26 @@ func Heads(ch Channel) []string {
 	return slices.Compact(heads)
 }
 
+// Pruned returns a channel with no other head than the given one: without the
+// entries that head does not lead to, nor skips, nor anything that stays skips.
+// It also returns the names of those entries, sorted. The channel that remains
+// may still be invalid: see CheckChannel.
+func Pruned(ch Channel, head string) (kept Channel, fallen []string) {
+	kept = ch
+	for {
+		drop := slices.DeleteFunc(Heads(kept), func(name string) bool { return name == head })
+		if len(drop) == 0 {
+			drop, _ = stranded(kept, head)
+		}
+		if len(drop) == 0 {
+			slices.Sort(fallen)
+			return kept, fallen
+		}
+		fallen = append(fallen, drop...)
+		kept.Entries = slices.DeleteFunc(slices.Clone(kept.Entries), func(e Entry) bool { return slices.Contains(drop, e.Name) })
+	}
+}
+
 // Head returns the name of the entry that nothing replaces or skips.
 func (g *Graph) Head() string { return g.order[0].Name }
 
@@ -178,6 +198,32 @@ func chainOf(ch Channel, head string) ([]Entry, error) {
 		chain = append(chain, e)
 	}
 	return chain, nil
+}
+
+// stranded walks down from the head, as far as the target is not skipped, and
+// returns the names of the entries that stay behind, sorted.
+func stranded(ch Channel, head string) ([]string, error) {
+	skipped, byName := skippedBy(ch), ch.byName()
+	reached := map[string]bool{}
+	var chain []Entry
+	for e, ok := byName[head]; ok; e, ok = byName[e.Replaces] {
+		if reached[e.Name] {
+			return nil, cycleError(chain, e.Name)
+		}
+		reached[e.Name] = true
+		chain = append(chain, e)
+		if skipped[e.Replaces] {
+			break
+		}
+	}
+	var left []string
+	for _, e := range ch.Entries {
+		if !reached[e.Name] && !skipped[e.Name] {
+			left = append(left, e.Name)
+		}
+	}
+	slices.Sort(left)
+	return left, nil
 }
 
 func (c Channel) byName() map[string]Entry {

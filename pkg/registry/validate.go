@@ -314,34 +314,18 @@ func checkEntry(e Entry) []Problem {
 	return []Problem{{Message: fmt.Sprintf("invalid bundle %q", e.Name), Problems: problems}}
 }
 
-// checkChain walks from the head by replaces, as far as the target is not
-// skipped, and reports a cycle or the entries that stay behind.
+// checkChain reports a cycle on the way down from the head, or the entries that
+// are not on it.
 func checkChain(ch Channel, head string) []Problem {
-	skipped, byName := skippedBy(ch), ch.byName()
-	reached := map[string]bool{}
-	var chain []Entry
-	for e, ok := byName[head]; ok; e, ok = byName[e.Replaces] {
-		if reached[e.Name] {
-			return []Problem{{Message: cycleError(chain, e.Name).Error(), Hint: "remove one of these replaces"}}
-		}
-		reached[e.Name] = true
-		chain = append(chain, e)
-		if skipped[e.Replaces] {
-			break
-		}
-	}
-	var stranded []string
-	for _, e := range ch.Entries {
-		if !reached[e.Name] && !skipped[e.Name] {
-			stranded = append(stranded, e.Name)
-		}
-	}
-	if len(stranded) == 0 {
+	left, err := stranded(ch, head)
+	switch {
+	case err != nil:
+		return []Problem{{Message: err.Error(), Hint: "remove one of these replaces"}}
+	case len(left) == 0:
 		return nil
 	}
-	slices.Sort(stranded)
 	return []Problem{{
-		Message: "channel contains one or more stranded bundles: " + strings.Join(stranded, ", "),
+		Message: "channel contains one or more stranded bundles: " + strings.Join(left, ", "),
 		Hint:    "let an entry on the way down from " + head + " replace or skip them",
 	}}
 }

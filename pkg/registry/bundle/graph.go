@@ -2,13 +2,10 @@ package bundle
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/blang/semver/v4"
 
 	"chandler.dev/olm/pkg/registry"
 )
@@ -23,7 +20,7 @@ type gathered struct {
 type member struct {
 	registry.Entry
 
-	version        version
+	version        registry.Version
 	channels       []string // that it lists
 	defaultChannel string
 	where          string
@@ -36,48 +33,14 @@ type presentation struct {
 	icon        *registry.Icon
 }
 
-// version orders bundles: by semantic version, then by release or build
-// metadata. A version that does not parse is the lowest.
-type version struct {
-	semver.Version
-
-	release []semver.PRVersion
-}
-
-func versionOf(b registry.Bundle) version {
-	v, err := semver.Parse(b.Version)
+// versionOf returns the version of a bundle, with build metadata as its release.
+// One that does not parse is the lowest.
+func versionOf(b registry.Bundle) registry.Version {
+	v, err := registry.VersionOf(b)
 	if err != nil {
-		return version{}
+		return registry.Version{}
 	}
-	full := version{Version: v}
-	for _, id := range v.Build {
-		full.release = appendIdentifier(full.release, id)
-	}
-	for _, p := range b.Properties {
-		var id registry.PackageProperty
-		if p.Type == registry.PropertyPackage && json.Unmarshal(p.Value, &id) == nil && id.Release != "" {
-			full.release = nil
-			for part := range strings.SplitSeq(id.Release, ".") {
-				full.release = appendIdentifier(full.release, part)
-			}
-		}
-	}
-	return full
-}
-
-func appendIdentifier(all []semver.PRVersion, text string) []semver.PRVersion {
-	id, err := semver.NewPRVersion(text)
-	if err != nil {
-		id = semver.PRVersion{VersionStr: text}
-	}
-	return append(all, id)
-}
-
-func (v version) compare(other version) int {
-	if c := v.Compare(other.Version); c != 0 {
-		return c
-	}
-	return slices.CompareFunc(v.release, other.release, semver.PRVersion.Compare)
+	return v.WithBuild()
 }
 
 // sorted returns the members of a channel, the highest version first.
@@ -89,7 +52,7 @@ func (g *gathered) sorted(channel string) []*member {
 		}
 	}
 	slices.SortFunc(all, func(a, b *member) int {
-		return cmp.Or(b.version.compare(a.version), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(b.version.Compare(a.version), cmp.Compare(a.Name, b.Name))
 	})
 	return all
 }
@@ -199,29 +162,63 @@ func (g *gathered) present(p *registry.Package) {
 	}
 }
 
-// leftOut says which bundles are not in every channel that they list.
+// leftOut says which bundles are not in every channel that they list, and
+// where those channels end; nothing if all have their places.
 func (g *gathered) leftOut(p registry.Package, placed map[string]bool) []registry.Problem {
 	var all []registry.Problem
+	ends := map[string]bool{}
+	dropped := 0
 	for _, m := range g.sorted("") {
 		var missing []string
 		for _, name := range m.channels {
 			if ch, _ := p.Channel(name); !hasEntry(ch, m.Name) {
 				missing = append(missing, name)
+				ends[name] = true
 			}
 		}
 		if len(missing) == 0 && len(m.channels) > 0 {
 			continue
 		}
-		text := fmt.Sprintf("bundle %q of package %q is not in channel %s: nothing there replaces or skips it", m.Name, g.name, strings.Join(missing, ", "))
+		text := fmt.Sprintf("bundle %q is not in channel %s: nothing there replaces or skips it", m.Name, strings.Join(missing, ", "))
 		if len(m.channels) == 0 {
-			text = fmt.Sprintf("bundle %q of package %q names no channel", m.Name, g.name)
+			text = fmt.Sprintf("bundle %q names no channel", m.Name)
 		}
 		if !placed[m.Name] {
 			text += "; it is left out of the catalog"
+			dropped++
 		}
-		all = append(all, registry.Problem{Message: text, Where: m.where, Hint: "set spec.replaces of a later version, or use --graph semver"})
+		all = append(all, registry.Problem{Message: text, Where: m.where})
 	}
-	return all
+	if len(all) == 0 {
+		return nil
+	}
+	for _, ch := range p.Channels {
+		if ends[ch.Name] {
+			all = append(all, registry.Problem{Message: g.end(ch)})
+		}
+	}
+	count := len(all) - len(ends)
+	return []registry.Problem{{
+		Message: fmt.Sprintf("package %q: %d of %d bundles have no place in a channel, %d are left out of the catalog", g.name, count, len(g.members), dropped),
+		Hint:    "set spec.replaces of a later version, or use --graph semver", Problems: all,
+	}}
+}
+
+// end says where the way down from the head of a channel ends.
+func (g *gathered) end(ch registry.Channel) string {
+	last := g.members[ch.Head]
+	if last == nil {
+		return fmt.Sprintf("channel %q has no head", ch.Name)
+	}
+	seen := map[string]bool{}
+	for next := last; next != nil && !seen[next.Name]; next = g.members[next.Replaces] {
+		last = next
+		seen[next.Name] = true
+	}
+	if last.Replaces == "" {
+		return fmt.Sprintf("channel %q ends at %q, which replaces nothing", ch.Name, last.Name)
+	}
+	return fmt.Sprintf("channel %q ends at %q, which replaces %q, which is not there", ch.Name, last.Name, last.Replaces)
 }
 
 func hasEntry(ch registry.Channel, name string) bool {

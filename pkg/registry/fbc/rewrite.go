@@ -15,10 +15,10 @@ import (
 )
 
 // Edit puts a blob into a catalog, in the place of the one of the same schema,
-// package and name.
+// package and name, or removes it.
 type Edit struct {
 	schema, pkg, name string
-	blob              any
+	blob              any // nil removes it
 }
 
 // EditChannel sets a channel.
@@ -36,6 +36,9 @@ func EditBundle(b registry.Bundle) Edit {
 	return Edit{schemaBundle, b.Package, b.Name, bundleBlobOf(b)}
 }
 
+// RemoveBundle removes a bundle.
+func RemoveBundle(pkg, name string) Edit { return Edit{schema: schemaBundle, pkg: pkg, name: name} }
+
 // EditDeprecations sets everything that is deprecated in a package. Messages
 // of bundles are by name.
 func EditDeprecations(p registry.Package, bundles map[string]string) Edit {
@@ -46,6 +49,9 @@ func EditDeprecations(p registry.Package, bundles map[string]string) Edit {
 	}
 	for _, name := range slices.Sorted(maps.Keys(bundles)) {
 		d.add(schemaBundle, name, bundles[name])
+	}
+	if len(d.Entries) == 0 {
+		return Edit{schema: schemaDeprecations, pkg: p.Name}
 	}
 	return Edit{schemaDeprecations, p.Name, "", d}
 }
@@ -60,8 +66,9 @@ func (e Edit) matches(m meta) bool {
 }
 
 // Rewrite edits the catalog in a directory and returns the files that it has
-// changed. Of several edits of a blob the last one counts. Documents that no edit is about stay as they are, byte for byte.
-// New ones go behind those of their package, or into a directory of its name.
+// changed. Of several edits of a blob the last one counts. Documents that no edit
+// is about stay as they are, byte for byte. New ones go behind those of their
+// package, or into a directory of its name. A file without a document is removed.
 func Rewrite(dir string, edits []Edit) (changed []string, err error) {
 	names, err := files(os.DirFS(dir))
 	if err != nil && failure.KindOf(err) != failure.NotFound {
@@ -78,10 +85,16 @@ func Rewrite(dir string, edits []Edit) (changed []string, err error) {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.texts)) {
-		if err := replaceFile(filepath.Join(dir, name), r.texts[name]); err != nil {
+		path := filepath.Join(dir, name)
+		if len(r.texts[name]) == 0 {
+			err = os.Remove(path)
+		} else {
+			err = replaceFile(path, r.texts[name])
+		}
+		if err != nil {
 			return nil, err
 		}
-		changed = append(changed, filepath.Join(dir, name))
+		changed = append(changed, path)
 	}
 	return changed, nil
 }
@@ -102,26 +115,29 @@ func (r *rewriter) file(name string) error {
 		return err
 	}
 	touched := false
-	for i := range docs {
-		m, err := parseMeta(docs[i])
+	var kept []document
+	for _, doc := range docs {
+		m, err := parseMeta(doc)
 		if err != nil {
-			return failure.New(failure.Invalid, "%s: %v", where(filepath.Join(r.dir, name), docs[i].line), err).WithHint("`catalog validate` says more")
+			return failure.New(failure.Invalid, "%s: %v", where(filepath.Join(r.dir, name), doc.line), err).WithHint("`catalog validate` says more")
 		}
 		if m.schema == schemaPackage {
 			r.home[m.name] = name
 		}
-		for j, e := range r.edits {
-			if !e.matches(m) {
+		j := slices.IndexFunc(r.edits, func(e Edit) bool { return e.matches(m) })
+		if j >= 0 {
+			touched, r.done[j] = true, true
+			if r.edits[j].blob == nil {
 				continue
 			}
-			if docs[i].text, err = blobText(e.blob, docs[i].json); err != nil {
+			if doc.text, err = blobText(r.edits[j].blob, doc.json); err != nil {
 				return err
 			}
-			touched, r.done[j] = true, true
 		}
+		kept = append(kept, doc)
 	}
 	if touched {
-		r.texts[name] = join(docs)
+		r.texts[name] = join(kept)
 	}
 	return nil
 }
@@ -144,7 +160,7 @@ func lastOfEach(edits []Edit) []Edit {
 // appendNew adds the blobs that are not in the catalog yet.
 func (r *rewriter) appendNew() error {
 	for j, e := range r.edits {
-		if r.done[j] {
+		if r.done[j] || e.blob == nil {
 			continue
 		}
 		name, ok := r.home[e.pkg]
