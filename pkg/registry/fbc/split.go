@@ -120,23 +120,52 @@ type scanner struct {
 	inString, escaped bool
 }
 
-// next takes a letter in and reports whether it ends the object.
-func (s *scanner) next(c byte) bool {
-	switch {
-	case s.escaped:
-		s.escaped = false
-	case s.inString:
-		s.escaped = c == '\\'
-		s.inString = c != '"'
-	case c == '"':
-		s.inString = true
-	case c == '{' || c == '[':
-		s.depth++
-	case c == '}' || c == ']':
-		s.depth--
-		return s.depth <= 0
+// object returns how many bytes of a text belong to the object, and whether
+// it ends with them.
+func (s *scanner) object(text []byte) (int, bool) {
+	for i := 0; i < len(text); i++ {
+		if s.inString {
+			if i += s.string(text[i:]); i == len(text) {
+				break
+			}
+			continue
+		}
+		switch text[i] {
+		case '"':
+			s.inString = true
+		case '{', '[':
+			s.depth++
+		case '}', ']':
+			if s.depth--; s.depth <= 0 {
+				return i + 1, true
+			}
+		}
 	}
-	return false
+	return len(text), false
+}
+
+// string returns where the quote is that ends the string; the length of the
+// text if it comes later.
+func (s *scanner) string(text []byte) int {
+	at := 0
+	if s.escaped {
+		at, s.escaped = 1, false
+	}
+	for {
+		n := bytes.IndexByte(text[at:], '"')
+		s.inString = n < 0
+		if s.inString {
+			n = len(text) - at
+		}
+		before := text[at : at+n]
+		escaped := (len(before)-len(bytes.TrimRight(before, `\`)))%2 == 1
+		at += n
+		if s.inString || !escaped {
+			s.escaped = escaped
+			return at
+		}
+		at++
+	}
 }
 
 // splitJSON yields the objects of a stream, each with what is before it.
@@ -154,14 +183,8 @@ func splitJSON(in *bufio.Reader, yield func(document, error) bool) {
 			}
 			return
 		}
-		used, ended := 0, false
-		for used < len(chunk) && !ended {
-			if chunk[used] == '\n' {
-				line++
-			}
-			ended = s.next(chunk[used])
-			used++
-		}
+		used, ended := s.object(chunk)
+		line += bytes.Count(chunk[:used], []byte("\n"))
 		doc.text = append(doc.text, chunk[:used]...)
 		if len(doc.text) > maxDocument {
 			yield(doc, errTooLarge)

@@ -84,6 +84,7 @@ type writer struct {
 	ids          map[wire.Address]int64
 	lastID       int64
 	inline       map[int64]bool // bundles whose content is listed
+	commonSizes  map[int64]int  // of bundles, before compression
 	apis         map[string]int64
 	provided     map[int64][]int64 // APIs by bundle
 	deprecations map[wire.Address]string
@@ -94,7 +95,7 @@ type writer struct {
 func newWriter(ctx context.Context, tx *sql.Tx) (*writer, error) {
 	w := &writer{
 		tx: tx, statements: map[string]*sql.Stmt{}, digest: registry.NewDigester(),
-		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, apis: map[string]int64{}, provided: map[int64][]int64{},
+		ids: map[wire.Address]int64{}, inline: map[int64]bool{}, commonSizes: map[int64]int{}, apis: map[string]int64{}, provided: map[int64][]int64{},
 		deprecations: map[wire.Address]string{}, blobs: map[[3]string]int{}, shared: newSharedDictionaries(),
 	}
 	// The seal comes first, so that it is near the start of the file.
@@ -111,7 +112,7 @@ func (w *writer) exec(ctx context.Context, query string, args ...any) error {
 		}
 		w.statements[query] = stmt
 	}
-	_, err := stmt.ExecContext(ctx, args...)
+	_, err := stmt.ExecContext(point(ctx), args...)
 	return err
 }
 
@@ -121,6 +122,7 @@ type row struct {
 
 	sum             registry.Sum
 	common, content []byte // compressed
+	commonSize      int    // before
 	images          []byte // compressed; nil if there are none
 	kind            contentKind
 	apis            []string
@@ -160,7 +162,8 @@ func (w *writer) all(ctx context.Context, src registry.Source) error {
 func encode(item registry.Item, make, with *dictionary) row {
 	r := row{Item: item, sum: registry.SumOf(item)}
 	b := *item.Bundle
-	common, err := proto.MarshalOptions{Deterministic: true}.Marshal(wire.Common(b))
+	message := wire.Common(b)
+	common, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
 	if err != nil {
 		r.err = err
 		return r
@@ -172,7 +175,7 @@ func encode(item registry.Item, make, with *dictionary) row {
 	if make != nil {
 		*make = dictionaryOf(common, content)
 	}
-	r.common = compressWith(with.common, common)
+	r.common, r.commonSize = compressWith(with.common, common), len(common)
 	if r.kind != noContent {
 		r.content = compressWith(with.content, content)
 	}
@@ -184,8 +187,8 @@ func encode(item registry.Item, make, with *dictionary) row {
 		}
 		r.images = compress(images)
 	}
-	for _, gvk := range wire.Provided(b) {
-		r.apis = append(r.apis, apiKey(gvk))
+	for _, g := range message.GetProvidedApis() {
+		r.apis = append(r.apis, apiKey(registry.GVK{Group: g.GetGroup(), Version: g.GetVersion(), Kind: g.GetKind()}))
 	}
 	return r
 }
@@ -223,6 +226,7 @@ func (w *writer) bundle(ctx context.Context, r row) error {
 	w.lastID++
 	id := w.lastID
 	w.ids[at] = id
+	w.commonSizes[id] = r.commonSize
 	w.inline[id] = r.Bundle.Image == "" && r.kind != noContent
 	if r.Bundle.Deprecation != "" {
 		w.deprecations[at] = r.Bundle.Deprecation

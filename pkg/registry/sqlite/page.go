@@ -6,9 +6,6 @@ import (
 	"encoding/binary"
 	"iter"
 
-	"google.golang.org/protobuf/proto"
-
-	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/wire"
 	api "chandler.dev/olm/proto"
 )
@@ -17,87 +14,6 @@ import (
 // the id of the bundle whose content has to be added (0 if none), the length
 // of the message, the message.
 const pageSize = 128 << 10
-
-// pages writes the answer of ListBundles.
-func (w *writer) pages(ctx context.Context, members []registry.Member) error {
-	commonOf, err := w.tx.PrepareContext(ctx, `SELECT common_z FROM bundle WHERE id = ?`)
-	if err != nil {
-		return err
-	}
-	defer commonOf.Close() //nolint:errcheck // the transaction ends it
-	var page []byte
-	number := 0
-	dictionaries := map[string]dictionary{}
-	flush := func() error {
-		if len(page) == 0 {
-			return nil
-		}
-		number++
-		data := compress(page)
-		page = page[:0]
-		return w.exec(ctx, `INSERT INTO page (number, data_z) VALUES (?, ?)`, number, data)
-	}
-	for _, m := range members {
-		id, ok := w.ids[wire.Address{Package: m.Package, Bundle: m.Name}]
-		if !ok {
-			continue
-		}
-		d, ok := dictionaries[m.Package]
-		if !ok {
-			d = storedDictionary{common: w.shared.stored(m.Package).common}.open()
-			dictionaries[m.Package] = d
-		}
-		if page, err = w.appendListed(ctx, page, commonOf, listed{m, id, d}); err != nil {
-			return err
-		}
-		if len(page) < pageSize {
-			continue
-		}
-		if err := flush(); err != nil {
-			return err
-		}
-	}
-	return flush()
-}
-
-type listed struct {
-	registry.Member
-
-	id int64
-	dictionary
-}
-
-// appendListed appends a message of ListBundles to a page.
-func (w *writer) appendListed(ctx context.Context, page []byte, commonOf *sql.Stmt, m listed) ([]byte, error) {
-	var z sql.RawBytes
-	rows, err := commonOf.QueryContext(ctx, m.id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err reports it
-	for rows.Next() {
-		if err := rows.Scan(&z); err != nil {
-			return nil, err
-		}
-		msg, err := expandWith(m.common, nil, z)
-		if err != nil {
-			return nil, err
-		}
-		place := wire.Place(m.Channel, m.Entry)
-		place.Deprecation = wire.Deprecation(w.deprecations[wire.Address{Package: m.Package, Bundle: m.Name}])
-		if msg, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(msg, place); err != nil {
-			return nil, err
-		}
-		var content uint64
-		if w.inline[m.id] {
-			content = uint64(m.id)
-		}
-		page = binary.AppendUvarint(page, content)
-		page = binary.AppendUvarint(page, uint64(len(msg)))
-		page = append(page, msg...)
-	}
-	return page, rows.Err()
-}
 
 func (s *Store) BundleAnswers(ctx context.Context) iter.Seq2[*api.Bundle, error] {
 	return func(yield func(*api.Bundle, error) bool) {
