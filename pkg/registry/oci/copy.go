@@ -2,15 +2,11 @@ package oci
 
 import (
 	"context"
-	"os"
 	"path"
 	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"chandler.dev/olm/pkg/failure"
@@ -52,31 +48,22 @@ func (m *Mirror) Copy(ctx context.Context, ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	options, err := m.options.remote(ctx)
+	found, err := m.options.get(ctx, ref)
 	if err != nil {
 		return "", err
 	}
-	var found *remote.Descriptor
-	for _, candidate := range m.options.candidates(ref) {
-		parsed, parseErr := m.options.parse(candidate)
-		if parseErr != nil {
-			return "", parseErr
-		}
-		if found, err = remote.Get(parsed, options...); err == nil {
-			break
-		}
-	}
-	if err != nil {
-		return "", classify(ref, err)
-	}
 	if dir, ok := strings.CutPrefix(m.dest, LayoutPrefix); ok {
-		return place, m.keep(dir, ref, found)
+		return place, m.keep(ctx, dir, ref, found)
 	}
 	to, err := m.options.parse(place)
 	if err != nil {
 		return "", err
 	}
-	return place, classify(place, put(found, to, options))
+	options, err := m.options.remote(ctx)
+	if err != nil {
+		return "", err
+	}
+	return place, pushed(place, again(ctx, func() error { return put(found, to, options) }))
 }
 
 func put(found *remote.Descriptor, to name.Reference, options []remote.Option) error {
@@ -92,35 +79,6 @@ func put(found *remote.Descriptor, to name.Reference, options []remote.Option) e
 		return err
 	}
 	return remote.Write(to, image, options...)
-}
-
-// keep adds what was found to a layout, under the name that it had.
-func (m *Mirror) keep(dir, ref string, found *remote.Descriptor) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at, err := layout.FromPath(dir)
-	if err != nil {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if at, err = layout.Write(dir, empty.Index); err != nil {
-			return err
-		}
-	}
-	named := layout.WithAnnotations(map[string]string{tagAnnotation: ref})
-	same := func(d v1.Descriptor) bool { return d.Annotations[tagAnnotation] == ref }
-	if found.MediaType.IsIndex() {
-		index, err := found.ImageIndex()
-		if err != nil {
-			return classify(ref, err)
-		}
-		return classify(ref, at.ReplaceIndex(index, same, named))
-	}
-	image, err := found.Image()
-	if err != nil {
-		return classify(ref, err)
-	}
-	return classify(ref, at.ReplaceImage(image, same, named))
 }
 
 // Catalog returns where the catalog itself goes.

@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -14,10 +16,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/match"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"chandler.dev/olm/pkg/failure"
 )
 
 // configsDir is where a catalog image has its file-based catalog.
@@ -46,7 +52,7 @@ func Push(ctx context.Context, ref string, files fs.FS, o Options) (digest strin
 	if err != nil {
 		return "", err
 	}
-	return hash.String(), classify(ref, remote.Write(parsed, image, options...))
+	return hash.String(), pushed(ref, remote.Write(parsed, image, options...))
 }
 
 // catalogImage makes an image of one layer, in which nothing depends on when
@@ -99,18 +105,46 @@ func catalogImage(files fs.FS) (v1.Image, error) {
 // toLayout adds an image to a layout, in place of one of the same tag.
 func toLayout(dir string, image v1.Image) error {
 	dir, tag := splitLayout(dir)
-	at, err := layout.FromPath(dir)
+	at, err := layoutAt(dir)
 	if err != nil {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if at, err = layout.Write(dir, empty.Index); err != nil {
-			return err
-		}
+		return err
 	}
-	var annotations []layout.Option
-	if tag != "" {
-		annotations = append(annotations, layout.WithAnnotations(map[string]string{tagAnnotation: tag}))
+	return at.ReplaceImage(image, isTagged(tag), withTag(tag)...)
+}
+
+// layoutAt opens a layout, or makes one.
+func layoutAt(dir string) (layout.Path, error) {
+	if at, err := layout.FromPath(dir); err == nil {
+		return at, nil
 	}
-	return at.ReplaceImage(image, func(d v1.Descriptor) bool { return d.Annotations[tagAnnotation] == tag }, annotations...)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return layout.Write(dir, empty.Index)
+}
+
+func isTagged(tag string) match.Matcher {
+	return func(d v1.Descriptor) bool { return d.Annotations[tagAnnotation] == tag }
+}
+
+func withTag(tag string) []layout.Option {
+	if tag == "" {
+		return nil
+	}
+	return []layout.Option{layout.WithAnnotations(map[string]string{tagAnnotation: tag})}
+}
+
+// pushed says who can cure it that something cannot be written.
+func pushed(place string, err error) error {
+	if _, ok := errors.AsType[*failure.Error](err); ok || err == nil {
+		return err
+	}
+	e := failure.New(failure.Waiting, "cannot write %q", place).
+		WithHint("check the network and the name of the registry; --plain-http and --registry-ca change how it is reached")
+	t, ok := errors.AsType[*transport.Error](err)
+	if ok && (t.StatusCode == http.StatusUnauthorized || t.StatusCode == http.StatusForbidden) {
+		e = failure.New(failure.Blocked, "the registry does not let you write %q", place).WithHint("log in with a tool that writes the docker configuration")
+	}
+	e.Err = err
+	return e
 }
