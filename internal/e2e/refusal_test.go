@@ -55,22 +55,23 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestUnservableBundles expects bundles that a current Kubernetes cannot take
-// to be refused before anything is written.
+// TestUnservableBundles expects bundles that a current Kubernetes cannot take,
+// because the schemas of their CustomResourceDefinitions of v1beta1 are not
+// structural, to be refused before anything is written.
 func TestUnservableBundles(t *testing.T) {
 	bundles, manifests := testkit.Data(t, "bundles"), testkit.Data(t, "package-manifests")
 	s := startStack(t)
 	s.catalogSource(t, "bundles", serve(t, bundleSubset(t, bundles, "prometheus")))
 	s.catalogSource(t, "manifests", serve(t, filepath.Join(manifests, "rook-ceph")))
 	for name, w := range map[string]wish{
-		"prometheus 0.37.0": {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.37.0", catalog: "bundles"},
+		"prometheus 0.32.0": {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.32.0", catalog: "bundles"},
 		"rook-ceph":         {pkg: "rook-ceph", catalog: "manifests"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.ns = s.Namespace(t, "old")
 			s.group(t, w.ns, w.ns)
 			key := s.subscribe(t, w)
-			message := s.condition(t, key, operatorsv1alpha1.SubscriptionInstallPlanFailed, "apiextensions.k8s.io/v1beta1")
+			message := s.condition(t, key, operatorsv1alpha1.SubscriptionInstallPlanFailed, "apiextensions.k8s.io/v1beta1", "cannot be converted to v1", "openAPIV3Schema")
 			t.Log(message)
 			s.checkStatusSays(t, key, message)
 			s.checkNothingWritten(t, w.ns)

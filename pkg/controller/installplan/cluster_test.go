@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -186,8 +187,8 @@ func (r *running) plan(t *testing.T, namespace string, b registry.Bundle, attemp
 }
 
 // published are versions of operators that a test installs one after another,
-// and the refusal of those that a current Kubernetes cannot take. They need:
-// CustomResourceDefinitions of a removed API, large ones, ones that drop a
+// and the refusal of those that a current Kubernetes cannot take. They have:
+// CustomResourceDefinitions of v1beta1 with and without a meaning in v1, large ones, ones that drop a
 // stored version (strimzi, authorino), and a Service whose manifest the API
 // server rewrites (cert-manager).
 var published = []struct {
@@ -197,11 +198,15 @@ var published = []struct {
 	{"authorino-operator", "0.16.0", ""},
 	{"cert-manager", "1.15.2", ""},
 	{"cert-manager", "1.16.5", ""},
+	{"cockroachdb", "2.1.11", `metadata.annotations[api-approved.kubernetes.io]`},
 	{"etcd", "0.9.2", ""},
 	{"etcd", "0.9.4", ""},
-	{"prometheus", "0.37.0", `uses apiextensions.k8s.io/v1beta1, which this cluster does not serve`},
+	{"prometheus", "0.32.0", `uses apiextensions.k8s.io/v1beta1, which this cluster does not serve, and cannot be converted to v1`},
+	{"prometheus", "0.37.0", ""},
 	{"prometheus", "0.47.0", ""},
 	{"prometheus", "0.56.3", ""},
+	{"snapscheduler", "1.1.1", ""},
+	{"snapscheduler", "2.0.0", ""},
 	{"strimzi-kafka-operator", "0.51.0", ""},
 	{"strimzi-kafka-operator", "1.2.0", ""},
 }
@@ -240,6 +245,11 @@ func (r *running) installTwice(t *testing.T, namespace string, b registry.Bundle
 	}
 	if plan.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
 		t.Fatalf("%s: %+v", plan.Status.Phase, installed)
+	}
+	if old := slices.ContainsFunc(plan.Status.Plan, func(s *v1alpha1.Step) bool { return s.Resource.Version == "v1beta1" }); old {
+		if c := plan.Status.GetCondition(installplan.ConditionConverted); c.Status != corev1.ConditionTrue || !strings.Contains(c.Message, "become v1") {
+			t.Errorf("the plan does not say that it converted definitions: %+v", plan.Status.Conditions)
+		}
 	}
 	// Replacing a stored version takes two writes more for each CustomResourceDefinition.
 	if limit := int64(2 * len(plan.Status.Plan)); first > limit {

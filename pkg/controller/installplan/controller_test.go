@@ -150,23 +150,6 @@ func TestReconcileWaitsForApproval(t *testing.T) {
 	}
 }
 
-func crdV1(name string, versions ...string) *apiextensionsv1.CustomResourceDefinition {
-	plural, groupName, _ := strings.Cut(name, ".")
-	crd := &apiextensionsv1.CustomResourceDefinition{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"},
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-	}
-	crd.Spec.Group, crd.Spec.Scope = groupName, apiextensionsv1.NamespaceScoped
-	crd.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Kind: "Widget"}
-	for i, v := range versions {
-		crd.Spec.Versions = append(crd.Spec.Versions, apiextensionsv1.CustomResourceDefinitionVersion{
-			Name: v, Served: true, Storage: i == 0,
-			Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}},
-		})
-	}
-	return crd
-}
-
 func TestReconcileRefusesBeforeWriting(t *testing.T) {
 	stored := crdV1("widgets.example.com", "v1alpha1")
 	stored.Status.StoredVersions = []string{"v1alpha1"}
@@ -186,8 +169,14 @@ func TestReconcileRefusesBeforeWriting(t *testing.T) {
 		wantStatus v1alpha1.StepStatus
 	}{
 		"a CRD of a removed API": {
-			object: object("apiextensions.k8s.io/v1beta1", "CustomResourceDefinition"),
-			want: `CustomResourceDefinition "o" uses apiextensions.k8s.io/v1beta1, which this cluster does not serve; ` +
+			object: func() client.Object {
+				crd := crdV1("widgets.example.com", "v1")
+				crd.APIVersion = "apiextensions.k8s.io/v1beta1"
+				crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties = map[string]apiextensionsv1.JSONSchemaProps{"spec": {}}
+				return crd
+			}(),
+			want: `CustomResourceDefinition "widgets.example.com" uses apiextensions.k8s.io/v1beta1, which this cluster does not serve, and cannot be converted to v1: ` +
+				`spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields; ` +
 				`choose a version of the operator whose CustomResourceDefinitions are apiextensions.k8s.io/v1`,
 			wantStatus: v1alpha1.StepStatusUnknown,
 		},

@@ -42,8 +42,12 @@ func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
 		return err
 	}
 	if live == nil {
-		s.record(i, install.Absent, metav1.Time{})
-		return nil
+		refusal, err := r.checkNew(ctx, it.manifest, desired)
+		s.refuse(i, refusal)
+		if refusal == nil && err == nil {
+			s.record(i, install.Absent, metav1.Time{})
+		}
+		return err
 	}
 	by := s.bringer(*it)
 	it.version, it.needsSpec = live.ResourceVersion, render.NeedsSpec(live, desired, by)
@@ -59,6 +63,20 @@ func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
 	}
 	s.record(i, state, live.CreationTimestamp)
 	return nil
+}
+
+// checkNew refuses a CustomResourceDefinition that the API server would not
+// create. What was converted has requirements to meet that its author did not
+// know, so the API server is asked about it.
+func (r *Reconciler) checkNew(ctx context.Context, m render.Manifest, desired *apiextensionsv1.CustomResourceDefinition) (*failure.Error, error) {
+	if refusal := preflight.CreateCRD(m, desired); refusal != nil || !m.IsBetaCRD() {
+		return refusal, nil
+	}
+	err := r.o.Cluster.TryCRD(ctx, desired)
+	if failure.KindOf(err) == failure.Invalid {
+		return preflight.RejectedCRD(m, err), nil
+	}
+	return nil, err
 }
 
 // observeSettled looks at a CustomResourceDefinition of which is known that

@@ -31,6 +31,9 @@ func (r *Reconciler) execute(ctx context.Context, s *scope) (step.Outcome, error
 	for {
 		var err error
 		action := install.Next(s.steps, s.seen)
+		if action.Kind == install.Apply || action.Kind == install.Done {
+			r.tellConverted(s)
+		}
 		switch action.Kind {
 		case install.Observe:
 			err = r.observe(ctx, s, action.Steps)

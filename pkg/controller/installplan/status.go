@@ -3,6 +3,7 @@ package installplan
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
@@ -22,6 +23,14 @@ const (
 	ReasonRefused v1alpha1.InstallPlanConditionReason = "BundleRefused"
 	// ReasonContentChanged says that what was decided on can no longer be had.
 	ReasonContentChanged v1alpha1.InstallPlanConditionReason = "BundleContentChanged"
+)
+
+// ConditionConverted tells of CustomResourceDefinitions of v1beta1 in the
+// bundles of a plan, which become v1; ReasonNothingLost is its reason. Those
+// that cannot are a refusal.
+const (
+	ConditionConverted v1alpha1.InstallPlanConditionType   = "Converted"
+	ReasonNothingLost  v1alpha1.InstallPlanConditionReason = "NothingLost"
 )
 
 // verdict is an error that has a reason of its own in the condition Installed.
@@ -74,6 +83,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, err error) (ctrl.Re
 		return ctrl.Result{}, nil
 	}
 	if reason := reasonOf(err); r.isEnd(s, err) {
+
 		status.Phase, status.Message = v1alpha1.InstallPlanPhaseFailed, textOf(err)
 		r.setInstalled(status, corev1.ConditionFalse, reason, condition.Text(err))
 		ctrl.LoggerFrom(ctx).Info("failed", "reason", reason, "message", err.Error())
@@ -117,14 +127,34 @@ func (r *Reconciler) start(status *v1alpha1.InstallPlanStatus) {
 }
 
 func (r *Reconciler) setInstalled(status *v1alpha1.InstallPlanStatus, value corev1.ConditionStatus, reason v1alpha1.InstallPlanConditionReason, message string) {
-	old := status.GetCondition(v1alpha1.InstallPlanInstalled)
-	if old.Status == value && old.Reason == reason && old.Message == message {
+	r.setCondition(status, v1alpha1.InstallPlanCondition{Type: v1alpha1.InstallPlanInstalled, Status: value, Reason: reason, Message: message})
+}
+
+func (r *Reconciler) setCondition(status *v1alpha1.InstallPlanStatus, c v1alpha1.InstallPlanCondition) {
+	old := status.GetCondition(c.Type)
+	if old.Status == c.Status && old.Reason == c.Reason && old.Message == c.Message {
 		return
 	}
 	now := metav1.NewTime(r.o.Clock.Now())
-	status.SetCondition(v1alpha1.InstallPlanCondition{
-		Type: v1alpha1.InstallPlanInstalled, Status: value, Reason: reason, Message: message,
-		LastUpdateTime: &now, LastTransitionTime: &now,
+	c.LastUpdateTime, c.LastTransitionTime = &now, &now
+	status.SetCondition(c)
+}
+
+// tellConverted says what becomes of the CustomResourceDefinitions of v1beta1
+// in the plan, if it has any.
+func (r *Reconciler) tellConverted(s *scope) {
+	var names []string
+	for _, it := range s.items {
+		if it.manifest.IsBetaCRD() {
+			names = append(names, it.manifest.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	r.setCondition(&s.plan.Status, v1alpha1.InstallPlanCondition{
+		Type: ConditionConverted, Status: corev1.ConditionTrue, Reason: ReasonNothingLost,
+		Message: "CustomResourceDefinitions of apiextensions.k8s.io/v1beta1 become v1, which loses nothing: " + strings.Join(names, ", "),
 	})
 }
 

@@ -304,3 +304,20 @@ func (s statusWriter) Status() client.SubResourceWriter {
 	s.w.writes, s.w.failAt = nil, 0
 	return s.Client.Status()
 }
+
+func crdV1(name string, versions ...string) *apiextensionsv1.CustomResourceDefinition {
+	plural, groupName, _ := strings.Cut(name, ".")
+	crd := &apiextensionsv1.CustomResourceDefinition{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+	}
+	crd.Spec.Group, crd.Spec.Scope = groupName, apiextensionsv1.NamespaceScoped
+	crd.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Kind: "Widget"}
+	for i, v := range versions {
+		crd.Spec.Versions = append(crd.Spec.Versions, apiextensionsv1.CustomResourceDefinitionVersion{
+			Name: v, Served: true, Storage: i == 0,
+			Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}},
+		})
+	}
+	return crd
+}

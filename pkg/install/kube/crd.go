@@ -38,6 +38,11 @@ func (c *Cluster) CreateCRD(ctx context.Context, crd *apiextensionsv1.CustomReso
 	return Classify(c.client.Create(ctx, crd, client.FieldOwner(FieldManager)), fmt.Sprintf("create CustomResourceDefinition %q", crd.Name))
 }
 
+// TryCRD asks the API server whether it would create crd. Nothing is written.
+func (c *Cluster) TryCRD(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) error {
+	return Classify(c.client.Create(ctx, crd.DeepCopy(), client.FieldOwner(FieldManager), client.DryRunAll), fmt.Sprintf("create CustomResourceDefinition %q", crd.Name))
+}
+
 // UpdateCRD replaces a CustomResourceDefinition that was read before; its
 // resourceVersion keeps two writers apart.
 func (c *Cluster) UpdateCRD(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) error {

@@ -111,6 +111,44 @@ func TestNewCRD(t *testing.T) {
 	}
 }
 
+func TestCreateCRD(t *testing.T) {
+	group := func(name string, annotations map[string]string) func(*apiextensionsv1.CustomResourceDefinition) {
+		return func(c *apiextensionsv1.CustomResourceDefinition) { c.Spec.Group, c.Annotations = name, annotations }
+	}
+	typeless := definition(served("v1", properties{"any": {}}))
+	tests := map[string]struct {
+		version string // of the manifest
+		crd     *apiextensionsv1.CustomResourceDefinition
+		want    string
+	}{
+		"a structural schema": {"v1", definition(served("v1", upTo(3))), ""},
+		"a schema that is not structural": {
+			"v1", typeless, `Invalid: no API server accepts CustomResourceDefinition "widgets.example.com": ` +
+				`spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[any].type: Required value: must not be empty for specified object fields`,
+		},
+		"one that was converted": {
+			"v1beta1", typeless, `Invalid: CustomResourceDefinition "widgets.example.com" uses apiextensions.k8s.io/v1beta1, which this cluster does not serve, and cannot be converted to v1: ` +
+				`spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[any].type: Required value: must not be empty for specified object fields`,
+		},
+		"a group of the Kubernetes project": {
+			"v1", edited(definition(served("v1", nil)), group("charts.helm.k8s.io", nil)),
+			`Invalid: no API server accepts CustomResourceDefinition "widgets.example.com": metadata.annotations[api-approved.kubernetes.io]: ` +
+				`Required value: protected groups must have approval annotation "api-approved.kubernetes.io", see https://github.com/kubernetes/enhancements/pull/1111`,
+		},
+		"a group of the Kubernetes project, approved": {
+			"v1", edited(definition(served("v1", nil)), group("charts.helm.k8s.io", map[string]string{"api-approved.kubernetes.io": "https://example.com/1"})), "",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := render.Manifest{Group: "apiextensions.k8s.io", Version: tt.version, Kind: render.KindCRD, Name: tt.crd.Name}
+			if got := message(preflight.CreateCRD(m, tt.crd)); got != tt.want {
+				t.Errorf("CreateCRD() = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestChangedCRD(t *testing.T) {
 	cluster := edited(definition(served("v1", nil)), func(c *apiextensionsv1.CustomResourceDefinition) { c.Spec.Scope = apiextensionsv1.ClusterScoped })
 	if got := message(preflight.ChangedCRD(definition(served("v1", nil)), cluster)); !strings.Contains(got, "cannot change its scope from Namespaced to Cluster") {

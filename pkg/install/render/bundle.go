@@ -7,6 +7,7 @@ import (
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -235,13 +236,17 @@ func (m Manifest) Object() (*unstructured.Unstructured, error) {
 	return u, nil
 }
 
-// GroupVersionKind returns the API of the object, which for a KindBundleSecret is a Secret.
+// GroupVersionKind returns the API of the object as it is written: that of a
+// KindBundleSecret is a Secret, and CustomResourceDefinitions become v1.
 func (m Manifest) GroupVersionKind() schema.GroupVersionKind {
-	kind := m.Kind
-	if kind == KindBundleSecret {
-		kind = KindSecret
+	gvk := schema.GroupVersionKind{Group: m.Group, Version: m.Version, Kind: m.Kind}
+	switch {
+	case m.Kind == KindBundleSecret:
+		gvk.Kind = KindSecret
+	case m.IsBetaCRD():
+		gvk.Version = apiextensionsv1.SchemeGroupVersion.Version
 	}
-	return schema.GroupVersionKind{Group: m.Group, Version: m.Version, Kind: kind}
+	return gvk
 }
 
 // clean removes what a manifest may carry from the cluster where it was made.

@@ -32,10 +32,11 @@ type Bringer struct {
 }
 
 // CRD reads the manifest of a CustomResourceDefinition, with the defaults that
-// an API server sets. Errors are failure.Invalid.
+// an API server sets. One of version v1beta1 becomes v1 without loss. Errors
+// are failure.Invalid.
 func CRD(m Manifest) (*apiextensionsv1.CustomResourceDefinition, error) {
-	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := json.Unmarshal(m.JSON, crd); err != nil {
+	crd, err := readCRD(m)
+	if err != nil {
 		return nil, invalid(err, "CustomResourceDefinition %q is not valid: %s", m.Name, shorten(err))
 	}
 	if crd.Name != m.Name || crd.Spec.Group == "" || crd.Spec.Names.Plural == "" || crd.Spec.Names.Kind == "" {
@@ -45,6 +46,14 @@ func CRD(m Manifest) (*apiextensionsv1.CustomResourceDefinition, error) {
 	crd.ObjectMeta = metav1.ObjectMeta{Name: crd.Name, Labels: crd.Labels, Annotations: crd.Annotations}
 	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(crd)
 	return crd, nil
+}
+
+func readCRD(m Manifest) (*apiextensionsv1.CustomResourceDefinition, error) {
+	if m.IsBetaCRD() {
+		return fromBeta(m.JSON)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	return crd, json.Unmarshal(m.JSON, crd)
 }
 
 // CRDHead is what a manifest says about a CustomResourceDefinition apart from
@@ -57,10 +66,14 @@ type CRDHead struct {
 		Names struct {
 			Kind string `json:"kind"`
 		} `json:"names"`
-		Versions []struct {
-			Name string `json:"name"`
-		} `json:"versions"`
+		Versions []CRDVersion `json:"versions"`
+		Version  string       `json:"version"` // of v1beta1, if there is only one
 	} `json:"spec"`
+}
+
+// CRDVersion is a version of a kind.
+type CRDVersion struct {
+	Name string `json:"name"`
 }
 
 // HeadOf reads the manifest of a CustomResourceDefinition without its schemas.
@@ -68,6 +81,12 @@ func HeadOf(m Manifest) (CRDHead, error) {
 	var head CRDHead
 	if err := json.Unmarshal(m.JSON, &head); err != nil {
 		return head, invalid(err, "CustomResourceDefinition %q is not valid: %s", m.Name, shorten(err))
+	}
+	if m.IsBetaCRD() && head.Spec.Scope == "" {
+		head.Spec.Scope = string(apiextensionsv1.NamespaceScoped)
+	}
+	if m.IsBetaCRD() && len(head.Spec.Versions) == 0 && head.Spec.Version != "" {
+		head.Spec.Versions = []CRDVersion{{Name: head.Spec.Version}}
 	}
 	return head, nil
 }
