@@ -36,6 +36,7 @@ type serveOptions struct {
 	sourceOptions
 	transportOptions
 
+	cache                cacheOptions
 	address, httpAddress string
 	httpRequired         bool // the address was asked for, so failing to get it is an error
 	watch                bool
@@ -48,8 +49,9 @@ func newServeCommand() *cobra.Command {
 		Short: "Serve catalogs to gRPC clients",
 		Long: `Serve catalogs to gRPC clients. A single catalog answers every call; of several,
 clients choose by the host name that they dial: NAME, NAME.svc or any host whose
-first label is NAME. A source is indexed first. /healthz, /readyz and /metrics
-are on the HTTP address.`,
+first label is NAME. A source is indexed first; with --cache-dir its index is kept,
+and made again only if the source has changed or the index is damaged. /healthz,
+/readyz and /metrics are on the HTTP address.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.httpRequired = cmd.Flags().Changed("http-address")
@@ -61,6 +63,7 @@ are on the HTTP address.`,
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "serve changed content when files change")
 	addSourceFlags(cmd, &o.sourceOptions)
 	addTransportFlags(cmd, &o.transportOptions)
+	addCacheFlags(cmd, &o.cache)
 	return cmd
 }
 
@@ -108,6 +111,9 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 	if err != nil {
 		return err
 	}
+	if err := o.cache.check(); err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		// Answers are large and short-lived: collecting more often costs little
 		// and halves the memory.
@@ -122,6 +128,9 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 		if err := s.load(ctx, one); err != nil {
 			return err
 		}
+	}
+	if o.cache.only {
+		return nil
 	}
 	options, err := s.grpcOptions()
 	if err != nil {
@@ -159,7 +168,7 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 
 // load indexes or opens a catalog and serves it from now on.
 func (s *server) load(ctx context.Context, one served) error {
-	store, err := s.open(ctx, one.arg)
+	store, err := s.open(ctx, one)
 	if err != nil {
 		return err
 	}
@@ -170,17 +179,23 @@ func (s *server) load(ctx context.Context, one served) error {
 	return nil
 }
 
-func (s *server) open(ctx context.Context, arg string) (stored, error) {
+func (s *server) open(ctx context.Context, one served) (stored, error) {
 	reported := func(p registry.Problem) { s.log.Warn("left out", "problem", p.Error()) }
-	store, err := openStore(ctx, arg, s.options.sourceOptions, reported)
+	at, err := placeOf(one.arg)
+	switch {
+	case err != nil:
+		return stored{}, err
+	case at == catalogFile:
+		return openStore(ctx, one.arg, s.options.sourceOptions, reported)
+	case s.options.cache.dir != "":
+		return s.kept(ctx, one, reported)
+	}
+	src, release, err := s.options.source(ctx, one.arg, reported)
 	if err != nil {
 		return stored{}, err
 	}
-	if _, remote := store.Store.(*rpc.Client); !remote {
-		return store, nil
-	}
-	defer store.release()
-	return index(ctx, registry.FromStore(store.Store))
+	defer release()
+	return index(ctx, src)
 }
 
 // drain lets calls finish and refuses new ones.
