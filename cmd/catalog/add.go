@@ -190,15 +190,19 @@ func (o sourceOptions) read(ctx context.Context, ref string) ([]*bundle.Parsed, 
 	if at != imageReference {
 		return bundle.Read(ctx, ref, bundle.Options{})
 	}
-	image, err := oci.Open(ctx, ref, o.images)
+	temporary, err := newScratch()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "catalog-image-")
+	defer temporary.remove()
+	options, dir, err := temporary.unpacking(o.images)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
+	image, err := oci.Open(ctx, ref, options)
+	if err != nil {
+		return nil, err
+	}
 	if err := image.Unpack(ctx, dir, "manifests", "metadata"); err != nil {
 		return nil, err
 	}

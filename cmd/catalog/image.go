@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"iter"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -35,13 +34,13 @@ type imageSource struct {
 
 func (s imageSource) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 	return func(yield func(registry.Item, error) bool) {
-		dir, err := os.MkdirTemp("", "catalog-image-")
+		temporary, err := newScratch()
 		if err != nil {
 			yield(registry.Item{}, err)
 			return
 		}
-		defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
-		src, err := s.unpack(ctx, dir)
+		defer temporary.remove()
+		src, err := s.unpack(ctx, temporary)
 		if err != nil {
 			yield(registry.Item{}, err)
 			return
@@ -55,8 +54,12 @@ func (s imageSource) Items(ctx context.Context) iter.Seq2[registry.Item, error] 
 }
 
 // unpack pulls what the labels of the image promise.
-func (s imageSource) unpack(ctx context.Context, dir string) (registry.Source, error) {
-	image, err := oci.Open(ctx, s.ref, s.options.images)
+func (s imageSource) unpack(ctx context.Context, temporary scratch) (registry.Source, error) {
+	options, dir, err := temporary.unpacking(s.options.images)
+	if err != nil {
+		return nil, err
+	}
+	image, err := oci.Open(ctx, s.ref, options)
 	if err != nil {
 		return nil, err
 	}

@@ -31,15 +31,15 @@ func newPushCommand() *cobra.Command {
 }
 
 func runPush(ctx context.Context, store registry.Store, out io.Writer, ref string, o sourceOptions) error {
-	dir, err := os.MkdirTemp("", "catalog-push-")
+	temporary, err := newScratch()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
-	if err := fbc.WriteDir(ctx, dir, store, fbc.JSON); err != nil {
+	defer temporary.remove()
+	if err := fbc.WriteDir(ctx, temporary.dir, store, fbc.JSON); err != nil {
 		return err
 	}
-	digest, err := oci.Push(ctx, ref, os.DirFS(dir), o.images)
+	digest, err := oci.Push(ctx, ref, os.DirFS(temporary.dir), o.images)
 	if err != nil {
 		return err
 	}

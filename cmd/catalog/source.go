@@ -131,7 +131,7 @@ type stored struct {
 }
 
 // openStore opens whatever an argument names for asking. A source is indexed
-// into a file that is removed with the release.
+// into a temporary file.
 func openStore(ctx context.Context, arg string, o sourceOptions, reported func(registry.Problem)) (stored, error) {
 	at, err := placeOf(arg)
 	if err != nil {
@@ -168,22 +168,21 @@ func checked(src registry.Source, o sourceOptions, reported func(registry.Proble
 	return registry.Validated(src)
 }
 
-// index writes a source into a file of its own.
+// index writes a source into a file of its own, which has no name any more
+// when it can be asked: it is gone with the process.
 func index(ctx context.Context, src registry.Source) (stored, error) {
-	dir, err := os.MkdirTemp("", "catalog-")
+	s, err := newScratch()
 	if err != nil {
 		return stored{}, err
 	}
-	remove := func() { _ = os.RemoveAll(dir) }
-	path := filepath.Join(dir, "catalog.db")
+	defer s.remove()
+	path := filepath.Join(s.dir, "catalog.db")
 	if err := sqlite.Create(ctx, path, src); err != nil {
-		remove()
 		return stored{}, err
 	}
-	store, err := sqlite.Open(ctx, path)
+	store, err := sqlite.Open(ctx, path) // opens it as often as it ever will
 	if err != nil {
-		remove()
 		return stored{}, err
 	}
-	return stored{store, func() { _ = store.Close(); remove() }}, nil
+	return stored{store, func() { _ = store.Close() }}, nil
 }
