@@ -14,28 +14,27 @@ import (
 )
 
 const (
-	// idleCheck is how often the controller looks whether it idles.
-	idleCheck = 2 * time.Second
-	// idleRepeat is after how many idle checks pages are given back again: even an
-	// idle controller touches some.
-	idleRepeat = 30
+	// check is how often the controller looks at what it did.
+	check = 500 * time.Millisecond
 	// idleCPU is the processor time that an idle controller may use between two checks.
-	idleCPU = 30 * time.Millisecond
+	idleCPU = 8 * time.Millisecond
+	// workCPU is the processor time after which pages are given back again.
+	workCPU = 5 * time.Millisecond
 	// gcPercent trades a little time for memory: the heap is small and the
 	// controller mostly idles.
 	gcPercent = 50
 )
 
-// saveMemory is a task of the controller: whenever it falls idle, it gives
-// back the pages that only its last work needed. It costs a few milliseconds
-// of page faults at the next work.
+// saveMemory is a task of the controller. Pages of the program file go back
+// after every half second of work: those that are used come back from the page
+// cache within milliseconds. When it falls idle, the heap goes back as well.
 func saveMemory(ctx context.Context) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	ticker := clock.RealClock{}.NewTicker(idleCheck)
+	ticker := clock.RealClock{}.NewTicker(check)
 	defer ticker.Stop()
-	used, busy, idled := cpuTime(), true, 0
+	used, dropped, busy := cpuTime(), time.Duration(0), true
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,16 +43,16 @@ func saveMemory(ctx context.Context) error {
 		}
 		now := cpuTime()
 		idle := now-used < idleCPU
-		idled++
 		if idle && busy {
-			debug.FreeOSMemory()
-			idled = 0
+			debug.FreeOSMemory() // touches many pages, which go back next
+			now = cpuTime()
 		}
-		if idle && idled%idleRepeat == 0 {
+		if now-dropped > workCPU {
 			if err := dropUntouchedPages("/proc/self/smaps"); err != nil {
 				return err
 			}
 			now = cpuTime() // what this has cost is no work
+			dropped = now
 		}
 		used, busy = now, !idle
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/lru"
+
 	"chandler.dev/olm/pkg/registry"
 )
 
@@ -26,7 +28,21 @@ func ContentDigest(content registry.Content) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
+// sums remembers manifestSum by the SHA-256 of the manifest: a plan asks for
+// the same ones at each of its passes, and normalising is what costs time.
+var sums = lru.New(4096)
+
 func manifestSum(manifest []byte) string {
+	raw := sha256.Sum256(manifest)
+	if sum, ok := sums.Get(raw); ok {
+		return sum.(string) //nolint:forcetypeassert // only this function adds to it
+	}
+	sum := normalSum(manifest)
+	sums.Add(raw, sum)
+	return sum
+}
+
+func normalSum(manifest []byte) string {
 	canonical := manifest
 	decoder := json.NewDecoder(bytes.NewReader(manifest))
 	decoder.UseNumber()

@@ -13,6 +13,11 @@ const (
 	podCIDR     = "10.244.0.0/16"
 )
 
+// apiServerGC lets the heap of the API server grow to four times of what it
+// holds. An empty cluster holds so little that the server would otherwise spend
+// a third of its time collecting, which one with real content does not.
+const apiServerGC = "GOGC=300"
+
 var (
 	loopback  = net.IPv4(127, 0, 0, 1)
 	serviceIP = net.IPv4(10, 96, 0, 1)
@@ -23,6 +28,7 @@ type spec struct {
 	name string
 	path string
 	args []string
+	env  []string // added to the environment
 	// cloneflags are the namespaces that the component gets for itself.
 	cloneflags uintptr
 	// started, if there is one, is called with the process id after every start.
@@ -128,7 +134,7 @@ func (l layout) apiServer() spec {
 			"--audit-log-path="+l.folder.Path("logs", "audit.log"),
 			"--audit-policy-file="+l.folder.Path("audit-policy.yaml"))
 	}
-	return spec{name: "kube-apiserver", path: l.programs("kube-apiserver"), args: args}
+	return spec{name: "kube-apiserver", path: l.programs("kube-apiserver"), args: args, env: []string{apiServerGC}}
 }
 
 func (l layout) controllerManager() spec {

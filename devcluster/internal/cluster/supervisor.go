@@ -102,7 +102,7 @@ func (s *supervisor) startOnce(c spec) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	child, err := s.spawner.Start(proc.Command{
-		Path: c.path, Args: c.args, Dir: string(s.folder), Log: s.folder.Log(c.name), Cloneflags: c.cloneflags,
+		Path: c.path, Args: c.args, Env: c.env, Dir: string(s.folder), Log: s.folder.Log(c.name), Cloneflags: c.cloneflags,
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	"golang.org/x/sync/errgroup"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -18,6 +19,10 @@ import (
 	"chandler.dev/olm/pkg/install/kube"
 )
 
+// rolesAtOnce is how many ClusterRoles of one ClusterServiceVersion are written
+// at the same time.
+const rolesAtOnce = 8
+
 // openAPIs gives the holders of the cluster's default roles their rights to the APIs of
 // a Succeeded ClusterServiceVersion.
 func (r *Reconciler) openAPIs(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) error {
@@ -25,14 +30,16 @@ func (r *Reconciler) openAPIs(ctx context.Context, csv *v1alpha1.ClusterServiceV
 	if err != nil {
 		return err
 	}
+	// All at once: the cluster's own controllers then aggregate them once and
+	// not again and again.
+	var roles errgroup.Group
+	roles.SetLimit(rolesAtOnce)
 	for _, resource := range resources {
 		for _, wanted := range providedapi.Roles(resource) {
-			if err := r.ensureRole(ctx, &wanted); err != nil {
-				return err
-			}
+			roles.Go(func() error { return r.ensureRole(ctx, &wanted) })
 		}
 	}
-	return nil
+	return roles.Wait()
 }
 
 // ensureRole makes a ClusterRole be as wanted. One that the cache does not have is

@@ -198,6 +198,8 @@ type scope struct {
 	bringers map[string]operator
 	uids     map[string]types.UID // of ClusterServiceVersions in the namespace
 	steps    install.Plan
+	alive    answers
+	mu       sync.Mutex // guards seen.Refusals while steps run side by side
 	seen     install.Observation
 	done     bool
 	leaving  bool // the namespace is being deleted
@@ -234,6 +236,29 @@ func (r *Reconciler) Reconcile(ctx context.Context, plan *v1alpha1.InstallPlan) 
 }
 
 var _ reconcile.ObjectReconciler[*v1alpha1.InstallPlan] = &Reconciler{}
+
+// answers remembers questions that many steps of one reconcile ask.
+type answers struct {
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+func (a *answers) ask(name string, find func() (bool, error)) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if answer, ok := a.known[name]; ok {
+		return answer, nil
+	}
+	answer, err := find()
+	if err != nil {
+		return false, err
+	}
+	if a.known == nil {
+		a.known = map[string]bool{}
+	}
+	a.known[name] = answer
+	return answer, nil
+}
 
 // warn tells about something that does not stop the plan.
 func (r *Reconciler) warn(plan *v1alpha1.InstallPlan, reason, message string) {

@@ -19,6 +19,22 @@ import (
 	"chandler.dev/olm/pkg/install/render"
 )
 
+// keptCRDs is the largest number of steps of a plan that keeps what it read
+// until it writes; a larger one reads again, so that it stays small.
+const keptCRDs = 64
+
+// crdChange is a CustomResourceDefinition as it was read and checked, nil if
+// there was none, and as a plan wants it.
+type crdChange struct {
+	live, desired *apiextensionsv1.CustomResourceDefinition
+}
+
+func (s *scope) keep(i int, live, desired *apiextensionsv1.CustomResourceDefinition) {
+	if len(s.items) <= keptCRDs {
+		s.items[i].change = &crdChange{live: live, desired: desired}
+	}
+}
+
 // observeCRD looks at a CustomResourceDefinition, checks what changing it
 // would do to existing objects, and says whether it has to be written.
 func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
@@ -45,12 +61,13 @@ func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
 		refusal, err := r.checkNew(ctx, it.manifest, desired)
 		s.refuse(i, refusal)
 		if refusal == nil && err == nil {
+			s.keep(i, nil, desired)
 			s.record(i, install.Absent, metav1.Time{})
 		}
 		return err
 	}
 	by := s.bringer(*it)
-	it.version, it.needsSpec = live.ResourceVersion, render.NeedsSpec(live, desired, by)
+	it.needsSpec = render.NeedsSpec(live, desired, by)
 	refusal, err := r.checkChange(ctx, s, i, live, desired)
 	if refusal != nil || err != nil {
 		s.refuse(i, refusal)
@@ -60,6 +77,8 @@ func (r *Reconciler) observeCRD(ctx context.Context, s *scope, i int) error {
 	if !it.needsSpec {
 		r.settled.put(&live.ObjectMeta, it.digest)
 		state = stateOf(live, render.RecordCRD(&live.ObjectMeta, &desired.ObjectMeta, by))
+	} else {
+		s.keep(i, live, desired)
 	}
 	s.record(i, state, live.CreationTimestamp)
 	return nil
@@ -107,6 +126,8 @@ func (r *Reconciler) observeSettled(ctx context.Context, s *scope, i int) (bool,
 
 func (s *scope) refuse(i int, refusal *failure.Error) {
 	if refusal != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.seen.Refusals = append(s.seen.Refusals, refusal)
 		s.seen.States[i] = install.Different
 	}
@@ -182,6 +203,19 @@ func (r *Reconciler) applyCRD(ctx context.Context, s *scope, i int) error {
 	} else if settled {
 		return r.recordCRD(ctx, s, i)
 	}
+	if change := it.change; change != nil {
+		it.change = nil
+		err := r.replaceCRD(ctx, s, i, *change)
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return r.writeCRD(ctx, s, i)
+}
+
+// writeCRD reads a CustomResourceDefinition and makes of it what the plan says.
+func (r *Reconciler) writeCRD(ctx context.Context, s *scope, i int) error {
+	it := &s.items[i]
 	desired, err := render.CRD(it.manifest)
 	if err != nil {
 		return err
@@ -190,25 +224,19 @@ func (r *Reconciler) applyCRD(ctx context.Context, s *scope, i int) error {
 	if err != nil {
 		return err
 	}
-	by := s.bringer(*it)
+	it.needsSpec = render.NeedsSpec(live, desired, s.bringer(*it))
 	if live == nil {
-		return r.createCRD(ctx, s, i, render.ReplaceCRD(nil, desired, by, anyOperator))
+		return r.replaceCRD(ctx, s, i, crdChange{desired: desired})
 	}
-	if live.ResourceVersion != it.version {
-		it.needsSpec = render.NeedsSpec(live, desired, by)
-		if refusal, err := r.checkChange(ctx, s, i, live, desired); err != nil || refusal != nil {
-			s.refuse(i, refusal)
-			return err
-		}
+	if refusal, err := r.checkChange(ctx, s, i, live, desired); err != nil || refusal != nil {
+		s.refuse(i, refusal)
+		return err
 	}
 	if !it.needsSpec {
 		r.settled.put(&live.ObjectMeta, it.digest)
 		return r.recordCRD(ctx, s, i)
 	}
-	if live, err = r.migrate(ctx, live, desired, by); err != nil {
-		return err
-	}
-	return r.replaceCRD(ctx, s, i, live, desired)
+	return r.replaceCRD(ctx, s, i, crdChange{live: live, desired: desired})
 }
 
 func anyOperator(string) bool { return true }
@@ -221,10 +249,19 @@ func (r *Reconciler) createCRD(ctx context.Context, s *scope, i int, crd *apiext
 	return nil
 }
 
-func (r *Reconciler) replaceCRD(ctx context.Context, s *scope, i int, live, desired *apiextensionsv1.CustomResourceDefinition) error {
+// replaceCRD writes the change of a CustomResourceDefinition that was checked.
+func (r *Reconciler) replaceCRD(ctx context.Context, s *scope, i int, change crdChange) error {
+	by := s.bringer(s.items[i])
+	if change.live == nil {
+		return r.createCRD(ctx, s, i, render.ReplaceCRD(nil, change.desired, by, anyOperator))
+	}
+	live, err := r.migrate(ctx, change.live, change.desired, by)
+	if err != nil {
+		return err
+	}
 	var unknown error
-	crd := render.ReplaceCRD(live, desired, s.bringer(s.items[i]), func(name string) bool {
-		alive, err := r.isAlive(ctx, name)
+	crd := render.ReplaceCRD(live, change.desired, by, func(name string) bool {
+		alive, err := s.alive.ask(name, func() (bool, error) { return r.isAlive(ctx, name) })
 		if err != nil {
 			unknown = err
 		}

@@ -76,12 +76,7 @@ func each(ctx context.Context, steps []int, f func(context.Context, int) error) 
 func (r *Reconciler) observe(ctx context.Context, s *scope, steps []int) error {
 	switch s.steps.Steps[steps[0]].Phase {
 	case install.PhaseAPIs:
-		for _, i := range steps { // one at a time: they are large
-			if err := r.observeCRD(ctx, s, i); err != nil {
-				return err
-			}
-		}
-		return nil
+		return each(ctx, steps, func(ctx context.Context, i int) error { return r.observeCRD(ctx, s, i) })
 	case install.PhaseOperators:
 		return each(ctx, steps, func(ctx context.Context, i int) error { return r.observeOperator(ctx, s, i) })
 	default:

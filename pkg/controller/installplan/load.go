@@ -28,8 +28,8 @@ type item struct {
 
 	// For CustomResourceDefinitions, as they were observed.
 	digest    string // of the manifest
-	version   string // resourceVersion
 	needsSpec bool
+	change    *crdChange // if it has to be written and was kept
 }
 
 // operator is what a plan knows of a ClusterServiceVersion that it brings.
