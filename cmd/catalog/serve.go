@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -176,7 +177,14 @@ func (s *server) load(ctx context.Context, one served) error {
 		store.release()
 		return err
 	}
+	go giveBack() // the first answers need not wait for it
 	return nil
+}
+
+// giveBack returns the memory to the system that was needed for indexing.
+func giveBack() {
+	runtime.GC() // a pool empties at the second collection
+	debug.FreeOSMemory()
 }
 
 func (s *server) open(ctx context.Context, one served) (stored, error) {

@@ -25,8 +25,8 @@ const (
 	bothContent     contentKind = 3 // a template and the metadata
 )
 
-// window is how far back compression looks. Each encoder keeps that much as long
-// as the process lives; few bundles are larger.
+// window is how far back compression looks. Each encoder keeps that much; few
+// bundles are larger.
 const window = 1 << 20
 
 // maxBlob bounds what a damaged file can make us allocate.
@@ -34,14 +34,15 @@ const maxBlob = 256 << 20
 
 var errDamaged = errors.New("the row is damaged")
 
-var encoder = sync.OnceValue(func() *zstd.Encoder {
+// encoders are those of building: serving needs none of their tables.
+var encoders = sync.Pool{New: func() any {
 	// The same input must give the same file, so one goroutine per block.
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window), zstd.WithEncoderCRC(false))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) //nolint:forbidigo // only broken constants fail
 	}
 	return enc
-})
+}}
 
 var decoder = sync.OnceValue(func() *zstd.Decoder {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlob))
@@ -51,7 +52,11 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return dec
 })
 
-func compress(b []byte) []byte { return encoder().EncodeAll(b, nil) }
+func compress(b []byte) []byte {
+	enc := encoders.Get().(*zstd.Encoder) // the pool holds nothing else
+	defer encoders.Put(enc)
+	return enc.EncodeAll(b, nil)
+}
 
 // expand appends what compress was given to dst.
 func expand(dst, z []byte) ([]byte, error) {

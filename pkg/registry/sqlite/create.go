@@ -44,7 +44,9 @@ func Create(ctx context.Context, path string, src registry.Source) error {
 }
 
 func write(ctx context.Context, path string, src registry.Source) (err error) {
-	dsn, err := dataSource(path, "_journal_mode=OFF&_synchronous=OFF&_locking_mode=EXCLUSIVE&_cache_size=-8192")
+	// A small cache is enough, because rows come in order; what a large one holds
+	// the C library does not give back.
+	dsn, err := dataSource(path, "_journal_mode=OFF&_synchronous=OFF&_locking_mode=EXCLUSIVE&_cache_size=-2048")
 	if err != nil {
 		return err
 	}
