@@ -59,25 +59,37 @@ func drawWide(t *rapid.T) resolver.Problem {
 			s.Catalog = refOf("nowhere")
 		}
 	}
-	if len(p.Installed) > 0 && rapid.IntRange(0, 3).Draw(t, "failed") == 0 {
-		last := &p.Installed[len(p.Installed)-1]
-		last.Phase = resolver.PhaseFailed
-		last.Replaces = "former"
-		p.Installed = append(p.Installed, resolver.Installed{
-			Bundle: drawBundle(t, []string{"p"}).bundle("", "former"), Phase: resolver.PhaseReplacing,
-		})
-		p.FailForward = rapid.Bool().Draw(t, "forward")
+	drawFailure(t, &p)
+	drawKube(t, &p)
+	return p
+}
+
+// drawFailure may let an upgrade have failed.
+func drawFailure(t *rapid.T, p *resolver.Problem) {
+	if len(p.Installed) == 0 || rapid.IntRange(0, 3).Draw(t, "failed") > 0 {
+		return
 	}
-	if rapid.IntRange(0, 3).Draw(t, "kube") == 0 {
-		p.Cluster.KubeVersion = "1.30.0"
-		for _, c := range p.Catalogs {
-			for _, o := range c.Packages {
-				last := &o.Bundles[len(o.Bundles)-1]
-				last.Properties = append(slices.Clone(last.Properties), registry.Property{Type: "olm.csv.metadata", Value: []byte(`{"minKubeVersion":"1.31.0"}`)})
-			}
+	last := &p.Installed[len(p.Installed)-1]
+	last.Phase = resolver.PhaseFailed
+	last.Replaces = "former"
+	p.Installed = append(p.Installed, resolver.Installed{
+		Bundle: drawBundle(t, []string{"p"}).bundle("", "former"), Phase: resolver.PhaseReplacing,
+	})
+	p.FailForward = rapid.Bool().Draw(t, "forward")
+}
+
+// drawKube may make the last bundle of every package too new for the cluster.
+func drawKube(t *rapid.T, p *resolver.Problem) {
+	if rapid.IntRange(0, 3).Draw(t, "kube") > 0 {
+		return
+	}
+	p.Cluster.KubeVersion = "1.30.0"
+	for _, c := range p.Catalogs {
+		for _, o := range c.Packages {
+			last := &o.Bundles[len(o.Bundles)-1]
+			last.Properties = append(slices.Clone(last.Properties), registry.Property{Type: "olm.csv.metadata", Value: []byte(`{"minKubeVersion":"1.31.0"}`)})
 		}
 	}
-	return p
 }
 
 // drawOffer draws a package with one or two channels of up to three versions.

@@ -50,6 +50,7 @@ func TestRealJourneys(t *testing.T) {
     there is @existing/ns//authorino-operator.v0.13.0 or main/ns/stable/authorino-operator.v0.13.0
   because main/ns/stable/authorino-operator.v0.13.1, @existing/ns//authorino-operator.v0.13.0 and main/ns/stable/authorino-operator.v0.13.0 originate from package authorino-operator
     there can be only one operator from package authorino-operator
+  because subscription kuadrant-operator requires @existing/ns//kuadrant-operator.v0.11.1
 `,
 			with: []string{"authorino-operator", "dns-operator", "limitador-operator"},
 		},

@@ -39,6 +39,7 @@ type answers struct {
 type answered struct {
 	component Component
 	wants     []*want
+	fixed     []*entry // that stay beside them, if solved
 	choice    choice
 	neighbors []string // names of all wants that it was decided together with
 	facts     []fact   // of the core, if unsolvable
@@ -152,6 +153,7 @@ func (a *answers) solveGroup(g *group) ([]*want, error) {
 	a.answers = append(a.answers, answered{
 		component: Component{Subscriptions: names(g.wants), Selections: a.selections(c), Adopted: adopted(g.wants)},
 		wants:     g.wants,
+		fixed:     g.fixed,
 		choice:    c,
 		neighbors: names(g.wants),
 		entries:   g.entries,

@@ -51,14 +51,14 @@ func WhyVersion(ctx context.Context, p Problem, subscription string) (Rationale,
 		return why, nil
 	}
 	if s.mayGet(head.name) {
-		why.Reasons, err = forced(ctx, p, s.Name, head.name)
+		why.Reasons, err = a.forced(x, s, head.name)
 		return why, err
 	}
 	if got.installed == nil {
 		why.Path = s.search.path(got.route(got.channel), why.Bundle)
 	} else if next := s.candidates[0]; next.installed == nil {
 		// Not even the first hop on the way is possible.
-		why.Reasons, err = forced(ctx, p, s.Name, next.bundle.Name)
+		why.Reasons, err = a.forced(x, s, next.bundle.Name)
 	}
 	why.Reasons = sorted(append(why.Reasons, s.outOfReach(head)))
 	return why, err
@@ -119,28 +119,15 @@ func (s *want) outOfReach(head headOf) Reason {
 	return r
 }
 
-// forced tells why a want cannot get a certain one of its candidates.
-func forced(ctx context.Context, p Problem, subscription, bundle string) ([]Reason, error) {
-	w, err := newWorld(p, nil)
-	if err != nil {
-		return nil, err
-	}
-	a := &answers{world: w, ctx: ctx}
-	var open []*want
-	for _, s := range w.wants {
-		w.findCandidates(s)
-		if s.Name == subscription {
-			s.candidates = slices.DeleteFunc(s.candidates, func(c candidate) bool { return c.installed != nil || c.bundle.Name != bundle })
-		}
-		if s.refusal == nil {
-			open = append(open, s)
-		}
-	}
-	for _, g := range w.partition(open, w.standing(open)) {
-		if !slices.Contains(names(g.wants), subscription) || g.tooMany {
+// forced tells why a want cannot get a certain one of its candidates together
+// with all that is served beside it. It leaves the want with that one only.
+func (a *answers) forced(x *answered, s *want, bundle string) ([]Reason, error) {
+	s.candidates = slices.DeleteFunc(s.candidates, func(c candidate) bool { return c.installed != nil || c.bundle.Name != bundle })
+	for _, g := range a.partition(x.wants, x.fixed) {
+		if !slices.Contains(g.wants, s) || g.tooMany {
 			continue
 		}
-		f := newFormula(w, g, a.solverLimits())
+		f := newFormula(a.world, g, a.solverLimits())
 		sat, err := f.s.Solve()
 		if sat {
 			break
@@ -152,18 +139,21 @@ func forced(ctx context.Context, p Problem, subscription, bundle string) ([]Reas
 		if err != nil {
 			return nil, failure.New(failure.Waiting, "the search for the reason took too long")
 		}
-		return f.obstacles(core), nil
+		return f.obstacles(core, s), nil
 	}
-	return []Reason{{Subscription: subscription, Text: bundle + " is possible, but an earlier subscription prefers otherwise"}}, nil
+	return []Reason{{Subscription: s.Name, Text: bundle + " is possible, but an earlier subscription prefers otherwise"}}, nil
 }
 
-// obstacles tells the facts of a core beside what is wanted.
-func (f *formula) obstacles(core []solver.Group) []Reason {
+// obstacles tells the facts of a core beside those that say what one want asks
+// for, and that others exist.
+func (f *formula) obstacles(core []solver.Group, s *want) []Reason {
 	var reasons []Reason
 	for _, g := range core {
-		if k := f.facts[g]; k.kind != factWanted && k.kind != factCandidates {
-			reasons = append(reasons, f.reason(k))
+		k := f.facts[g]
+		if k.kind == factWanted || k.kind == factCandidates && k.want == s {
+			continue
 		}
+		reasons = append(reasons, f.reason(k))
 	}
 	return sorted(reasons)
 }
