@@ -33,26 +33,27 @@ func channel(lines ...string) registry.Channel {
 	return ch
 }
 
+// TestCheckChannel runs the scenarios gr-01 … gr-13.
 func TestCheckChannel(t *testing.T) {
 	tests := map[string]struct {
 		entries []string
 		want    []string
 	}{
-		"an entry that replaces one and skips one is the head": {entries: []string{"1", "2", "3 <1 -2"}},
-		"a loop has no head":                                    {entries: []string{"1 <3", "3 <1 -2"}, want: []string{"no channel head found in graph"}},
-		"two entries on one are two heads":                      {entries: []string{"1", "3 <1 -2", "4 <1"}, want: []string{"multiple channel heads found in graph: 3, 4"}},
-		"skips may be chained":                                  {entries: []string{"1", "2 -1", "3 -2", "4 <3"}},
-		"an entry that replaces itself is a cycle":              {entries: []string{"4 <4", "5 <4"}, want: []string{"detected cycle in replaces chain of upgrade graph: 4 -> 4"}},
-		"a cycle behind the head is named":                      {entries: []string{"1 <3", "2 <1", "3 <2", "4 <3"}, want: []string{"detected cycle in replaces chain of upgrade graph: 3 -> 2 -> 1 -> 3"}},
-		"an entry behind a skipped one is stranded":             {entries: []string{"1", "2 <1", "3 -2"}, want: []string{"channel contains one or more stranded bundles: 1"}},
-		"replacing and skipping the same strands what is below": {entries: []string{"1", "2 <1", "3 <2 -2"}, want: []string{"channel contains one or more stranded bundles: 1"}},
-		"the last entry may replace what is not there":          {entries: []string{"2 <1"}},
-		"an entry that skips itself is no head":                 {entries: []string{"1 -1"}, want: []string{"no channel head found in graph"}},
-		"a skipRange makes no head":                             {entries: []string{"1", "2 ~<0.0.2"}, want: []string{"multiple channel heads found in graph: 1, 2"}},
-		"an entry may skip what is not there":                   {entries: []string{"3 -2"}},
-		"a channel needs an entry":                              {want: []string{"channel must contain at least one bundle"}},
-		"a skipRange must parse":                                {entries: []string{"1 ~<v0.2.0"}, want: []string{`invalid bundle "1"`}},
-		"an entry comes once":                                   {entries: []string{"1", "1"}, want: []string{`duplicate entry "1"`}},
+		"gr-01 an entry that replaces one and skips one is the head":  {entries: []string{"1", "2", "3 <1 -2"}},
+		"gr-02 a loop has no head":                                    {entries: []string{"1 <3", "3 <1 -2"}, want: []string{"no channel head found in graph"}},
+		"gr-03 two entries on one are two heads":                      {entries: []string{"1", "3 <1 -2", "4 <1"}, want: []string{"multiple channel heads found in graph: 3, 4"}},
+		"gr-04 skips may be chained":                                  {entries: []string{"1", "2 -1", "3 -2", "4 <3"}},
+		"gr-05 an entry that replaces itself is a cycle":              {entries: []string{"4 <4", "5 <4"}, want: []string{"detected cycle in replaces chain of upgrade graph: 4 -> 4"}},
+		"gr-06 a cycle behind the head is named":                      {entries: []string{"1 <3", "2 <1", "3 <2", "4 <3"}, want: []string{"detected cycle in replaces chain of upgrade graph: 3 -> 2 -> 1 -> 3"}},
+		"gr-07 an entry behind a skipped one is stranded":             {entries: []string{"1", "2 <1", "3 -2"}, want: []string{"channel contains one or more stranded bundles: 1"}},
+		"gr-08 replacing and skipping the same strands what is below": {entries: []string{"1", "2 <1", "3 <2 -2"}, want: []string{"channel contains one or more stranded bundles: 1"}},
+		"gr-09 the last entry may replace what is not there":          {entries: []string{"2 <1"}},
+		"gr-10 an entry that skips itself is no head":                 {entries: []string{"1 -1"}, want: []string{"no channel head found in graph"}},
+		"gr-11 a skipRange makes no head":                             {entries: []string{"1", "2 ~<0.0.2"}, want: []string{"multiple channel heads found in graph: 1, 2"}},
+		"gr-12 an entry may skip what is not there":                   {entries: []string{"3 -2"}},
+		"gr-13 a channel needs an entry":                              {want: []string{"channel must contain at least one bundle"}},
+		"a skipRange must parse":                                      {entries: []string{"1 ~<v0.2.0"}, want: []string{`invalid bundle "1"`}},
+		"an entry comes once":                                         {entries: []string{"1", "1"}, want: []string{`duplicate entry "1"`}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

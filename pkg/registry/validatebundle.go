@@ -21,7 +21,7 @@ func checkBundle(b Bundle) (version string, problems []Problem) {
 	for i, p := range b.Properties {
 		identity, err := parseProperty(p)
 		if err != nil {
-			add("parse property[%d] of type %q: %v", i, p.Type, err)
+			add("parse properties for bundle %q: parse property[%d] of type %q: %v", b.Name, i, p.Type, err)
 		}
 		if identity != nil {
 			identities = append(identities, *identity)

@@ -8,6 +8,7 @@ import (
 	"chandler.dev/olm/pkg/registry/fbc"
 )
 
+// TestCommunity reads a real catalog: va-36.
 func TestCommunity(t *testing.T) {
 	dir := "../../../../shared/data/catalogs/community-v4.21"
 	if d := os.Getenv("OLM_TESTDATA"); d != "" {

@@ -2,6 +2,7 @@ package fbc_test
 
 import (
 	"encoding/base64"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,15 @@ func TestValidation(t *testing.T) {
 			text: edited("[{name: foo.v1}]", "[{name: foo.v1}, {name: foo.v2, replaces: foo.v1}]") + strings.ReplaceAll(bundleFoo, "foo.v1", "foo.v2"),
 			want: []string{"duplicate versions found in bundles: [{1.0.0: [foo.v1, foo.v2]}]"},
 		},
+		"va-18 two bundles of a version and a release": {
+			text: edited("[{name: foo.v1}]", "[{name: foo-v1.0.0-1}, {name: foo-v1.0.0-2, replaces: foo-v1.0.0-1}, {name: foo.v1, replaces: foo-v1.0.0-2}]") +
+				released("foo-v1.0.0-1", "1") + released("foo-v1.0.0-2", "1"),
+			want: []string{"duplicate versions found in bundles: [{1.0.0-1: [foo-v1.0.0-1, foo-v1.0.0-2]}]"},
+		},
+		"va-18 two releases of a version": {
+			text: edited("[{name: foo.v1}]", "[{name: foo-v1.0.0-1}, {name: foo-v1.0.0-2, replaces: foo-v1.0.0-1}, {name: foo.v1, replaces: foo-v1.0.0-2}]") +
+				released("foo-v1.0.0-1", "1") + released("foo-v1.0.0-2", "2"),
+		},
 		"va-19 the name does not say the release":       {text: edited("version: 1.0.0", `version: 1.0.0, release: "1"`), want: []string{`does not match normalized name "foo-v1.0.0-1"`}},
 		"va-20 the name says the release":               {text: strings.ReplaceAll(edited("version: 1.0.0", `version: 1.0.0, release: "1"`), "foo.v1", "foo-v1.0.0-1")},
 		"va-21 a release beside build metadata":         {text: edited("version: 1.0.0", `version: 1.0.0+a, release: "1"`), want: []string{"cannot use build metadata in version with a release version"}},
@@ -94,11 +104,17 @@ func TestValidation(t *testing.T) {
 	}
 }
 
+// released is a bundle of version 1.0.0 with a release.
+func released(name, release string) string {
+	return "---\nschema: olm.bundle\npackage: foo\nname: " + name + "\nimage: example.com/foo:" + name +
+		"\nproperties: [{type: olm.package, value: {packageName: foo, version: 1.0.0, release: '" + release + "'}}]\n"
+}
+
 func deprecation(schema, name, message string) string {
 	return "---\nschema: olm.deprecations\npackage: foo\nentries: [{reference: {schema: " + schema + ", name: '" + name + "'}, message: '" + message + "'}]\n"
 }
 
-func expect(t *testing.T, fsys fstest.MapFS, want []string) {
+func expect(t *testing.T, fsys fs.FS, want []string) {
 	t.Helper()
 	var err error
 	for _, err = range registry.Validated(fbc.FS(fsys, "dir")).Items(t.Context()) {
@@ -184,6 +200,9 @@ func TestDirectories(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "..data", "catalog.yaml"), []byte(good), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink(t.TempDir(), filepath.Join(dir, "..2026_01_01")); err != nil {
+		t.Fatal(err)
+	}
 	packages := 0
 	for item, err := range registry.Validated(fbc.Dir(dir)).Items(t.Context()) {
 		if err != nil {
@@ -196,6 +215,10 @@ func TestDirectories(t *testing.T) {
 	if packages != 1 {
 		t.Errorf("read %d packages through a link, want 1", packages)
 	}
+	if err := os.Symlink(t.TempDir(), filepath.Join(dir, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, os.DirFS(dir), []string{"linked", "is a directory"})
 	for _, err := range fbc.Dir(filepath.Join(dir, "nowhere")).Items(t.Context()) {
 		if failure.KindOf(err) != failure.NotFound {
 			t.Errorf("a directory that is not there: %v, want kind NotFound", err)
