@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"errors"
+	"regexp"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -51,14 +52,22 @@ func toStatus(err error) error {
 	return status.Error(codes.Internal, "internal error, see the log of the catalog")
 }
 
+// missing is how servers that know no codes say that something is not there.
+var missing = regexp.MustCompile(`^(package .*not found$|no entry found |no channel entries found |no package found )`)
+
 // fromStatus classifies what a server or the network says. A server that knows
-// no codes answers Unknown, which stays unclassified.
+// no codes answers Unknown: what it says is not there is NotFound, the rest
+// stays unclassified.
 func fromStatus(err error) error {
 	st, ok := status.FromError(err)
 	if err == nil || !ok {
 		return err
 	}
-	if kind, ok := kindOf[st.Code()]; ok {
+	kind, ok := kindOf[st.Code()]
+	if st.Code() == codes.Unknown && missing.MatchString(st.Message()) {
+		kind, ok = failure.NotFound, true
+	}
+	if ok {
 		e := failure.New(kind, "%s", st.Message())
 		if kind == failure.Waiting {
 			e.Message = "the catalog cannot be reached"

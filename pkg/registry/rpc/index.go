@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/wire"
 	api "chandler.dev/olm/proto"
@@ -29,6 +30,7 @@ type index struct {
 type packageIndex struct {
 	registry.Package
 
+	unknown bool            // only ListBundles knows it
 	seen    map[string]bool // bundles already listed
 	bundles []registry.Bundle
 }
@@ -120,7 +122,8 @@ func (c *Client) list(ctx context.Context, x *index) iter.Seq2[registry.Bundle, 
 	}
 }
 
-// describe asks for every package what the list of bundles does not say.
+// describe asks for every package what the list of bundles does not say. A
+// package that the server does not know after all is left out with its bundles.
 func (c *Client) describe(ctx context.Context, x *index) error {
 	names, err := c.Packages(ctx)
 	if err != nil {
@@ -129,12 +132,15 @@ func (c *Client) describe(ctx context.Context, x *index) error {
 	for _, name := range names {
 		x.packageOf(name)
 	}
-	x.names = slices.Sorted(maps.Keys(x.packages))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelCalls)
 	for _, p := range x.packages {
 		group.Go(func() error {
 			msg, err := c.registry.GetPackage(ctx, &api.GetPackageRequest{Name: p.Name})
+			if err != nil && failure.KindOf(fromStatus(err)) == failure.NotFound {
+				p.unknown = true
+				return nil
+			}
 			if err != nil {
 				return fromStatus(err)
 			}
@@ -142,7 +148,10 @@ func (c *Client) describe(ctx context.Context, x *index) error {
 			return nil
 		})
 	}
-	return group.Wait()
+	err = group.Wait()
+	maps.DeleteFunc(x.packages, func(_ string, p *packageIndex) bool { return p.unknown })
+	x.names = slices.Sorted(maps.Keys(x.packages))
+	return err
 }
 
 func (p *packageIndex) describe(msg *api.Package) {

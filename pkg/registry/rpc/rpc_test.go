@@ -43,10 +43,16 @@ func storeOf(t *testing.T, src registry.Source) registry.Store {
 // dial serves hosts in this process and connects to them.
 func dial(t *testing.T, hosts *rpc.Hosts, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	lis := bufconn.Listen(1 << 20)
 	srv := grpc.NewServer(rpc.Codec())
 	rpc.RegisterHosts(srv, hosts)
 	healthv1.RegisterHealthServer(srv, &rpc.Health{Hosts: hosts})
+	return connect(t, srv, options...)
+}
+
+// connect starts a server in this process and connects to it.
+func connect(t *testing.T, srv *grpc.Server, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	lis := bufconn.Listen(1 << 20)
 	go func() { _ = srv.Serve(lis) }()
 	t.Cleanup(srv.Stop)
 
