@@ -18,9 +18,11 @@ func newTemplateCommand() *cobra.Command {
 	var o renderOptions
 	cmd := &cobra.Command{
 		Use:   "template FILE",
-		Short: "Write the file-based catalog of a template (olm.template.basic or olm.semver) to stdout",
-		Long: `Write the file-based catalog of a template to stdout. Bundles are named by image, or
-by directory. FILE may be - for stdin.`,
+		Short: "Write the file-based catalog of a template to stdout",
+		Long: `Write the file-based catalog of a template to stdout: olm.template.basic (bundles are
+only named), olm.semver (channels made of versions) or olm.template.substitutes
+(rebuilt bundles in the place of others). Bundles are named by image, or by directory.
+FILE may be - for stdin.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runTemplate(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), args[0], o)

@@ -85,6 +85,7 @@ func TestAdd(t *testing.T) {
 		want        map[string]string
 		wantFallen  string // channel/bundle
 		wantDropped string
+		wantDefault string // not compared if it is empty
 	}{
 		"into a package that is new": {
 			added: []string{"1 1.0.0 stable,fast", "2 1.1.0 stable replaces=1.0.0"},
@@ -103,7 +104,7 @@ func TestAdd(t *testing.T) {
 			before: []string{"1 1.0.0 stable", "2 1.1.0 stable,fast"}, added: []string{"3 2.0.0 stable"},
 			want: map[string]string{"stable": "p.v2.0.0", "fast": "p.v1.1.0"}, wantFallen: "stable/p.v1.1.0",
 		},
-		"the branch that is not replaced falls out": {
+		"ad-10 the branch that is not replaced falls out": {
 			before: []string{"1 1.0.0 stable", "2 1.1.0 stable replaces=1.0.0"}, added: []string{"3 1.2.0 stable replaces=1.0.0"},
 			want: map[string]string{"stable": "p.v1.0.0|p.v1.2.0 <p.v1.0.0"}, wantFallen: "stable/p.v1.1.0", wantDropped: "p.v1.1.0",
 		},
@@ -115,18 +116,37 @@ func TestAdd(t *testing.T) {
 			before: []string{"1 1.0.0 fast", "2 1.1.0 fast replaces=1.0.0"}, added: []string{"3 1.2.0 stable replaces=1.1.0"},
 			want: map[string]string{"fast": "p.v1.0.0|p.v1.1.0 <p.v1.0.0", "stable": "p.v1.0.0|p.v1.1.0 <p.v1.0.0|p.v1.2.0 <p.v1.1.0"},
 		},
-		"the order of edges may differ from that of versions": {
+		"ad-11 the order of edges may differ from that of versions": {
 			before: []string{"1 1.0.0 stable", "2 1.1.0 stable replaces=1.0.0"},
 			added:  []string{"4 1.2.0 stable replaces=1.1.0-1", "3 1.1.0-1 stable replaces=1.1.0"},
 			want:   map[string]string{"stable": "p.v1.0.0|p.v1.1.0 <p.v1.0.0|p.v1.1.0-1 <p.v1.1.0|p.v1.2.0 <p.v1.1.0-1"},
 		},
-		"by version, in between": {
+		"sm-03 by version, in between": {
 			mode: bundle.SemVer, before: []string{"1 1.0.0 stable", "2 1.2.0 stable replaces=1.0.0"}, added: []string{"3 1.1.0 stable,fast replaces=0.9.0"},
 			want: map[string]string{"stable": "p.v1.0.0|p.v1.1.0 <p.v1.0.0|p.v1.2.0 <p.v1.1.0", "fast": "p.v1.1.0"},
 		},
-		"by version, below and above": {
+		"sm-01 by version, below and above": {
 			mode: bundle.SemVer, before: []string{"2 1.2.0 stable"}, added: []string{"3 2.0.0 stable", "1 1.0.0 stable"},
 			want: map[string]string{"stable": "p.v1.0.0|p.v1.2.0 <p.v1.0.0|p.v2.0.0 <p.v1.2.0"},
+		},
+		"sm-01 only the channels that are listed": {
+			mode: bundle.SemVer, before: []string{"1 1.0.0 alpha,beta,stable"}, added: []string{"2 1.1.0 alpha,stable"},
+			want: map[string]string{"alpha": "p.v1.0.0|p.v1.1.0 <p.v1.0.0", "beta": "p.v1.0.0", "stable": "p.v1.0.0|p.v1.1.0 <p.v1.0.0"},
+		},
+		"sm-04 a new channel that becomes the default": {
+			mode: bundle.SemVer, before: []string{"1 1.0.0 alpha default=alpha"}, added: []string{"2 1.1.0 alpha,new default=new"},
+			want: map[string]string{"alpha": "p.v1.0.0|p.v1.1.0 <p.v1.0.0", "new": "p.v1.1.0"}, wantDefault: "new",
+		},
+		"sm-05 an empty package": {
+			mode: bundle.SemVer, added: []string{"1 1.0.0 alpha,beta default=beta"},
+			want: map[string]string{"alpha": "p.v1.0.0", "beta": "p.v1.0.0"}, wantDefault: "beta",
+		},
+		"ad-09 a prerelease above what it replaces": {
+			before: []string{"1 1.1.0 alpha", "2 1.2.0 alpha replaces=1.1.0"}, added: []string{"3 1.2.0-1 alpha,stable replaces=1.2.0"},
+			want: map[string]string{
+				"alpha":  "p.v1.1.0|p.v1.2.0 <p.v1.1.0|p.v1.2.0-1 <p.v1.2.0",
+				"stable": "p.v1.1.0|p.v1.2.0 <p.v1.1.0|p.v1.2.0-1 <p.v1.2.0",
+			},
 		},
 		"by version, over what is skipped": {
 			mode:   bundle.SemVer,
@@ -144,6 +164,9 @@ func TestAdd(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, entriesText(got.Package), cmp.Transformer("sorted", sortedEntries)); diff != "" {
 				t.Errorf("channels (-want +got):\n%s", diff)
+			}
+			if test.wantDefault != "" && got.Package.DefaultChannel != test.wantDefault {
+				t.Errorf("the default channel is %s, want %s", got.Package.DefaultChannel, test.wantDefault)
 			}
 			var fallen []string
 			for _, m := range got.Fallen {
@@ -170,8 +193,8 @@ func TestAddRefuses(t *testing.T) {
 		want     string
 		wantKind failure.Kind
 	}{
-		"a bundle that is there":                 {added: []string{"1 1.0.0 stable"}, want: `has a bundle "p.v1.0.0" already`, wantKind: failure.Conflict},
-		"the same bundle twice":                  {added: []string{"3 3.0.0 stable", "4 3.0.0 stable"}, want: `has a bundle "p.v3.0.0" already`, wantKind: failure.Conflict},
+		"ad-05 sm-02 a bundle that is there":     {added: []string{"1 1.0.0 stable"}, want: `has a bundle "p.v1.0.0" already`, wantKind: failure.Conflict},
+		"ad-04 the same bundle twice":            {added: []string{"3 3.0.0 stable", "4 3.0.0 stable"}, want: `has a bundle "p.v3.0.0" already`, wantKind: failure.Conflict},
 		"a bundle without a channel":             {added: []string{"3 3.0.0 ''"}, want: "names no channel", wantKind: failure.Invalid},
 		"a bundle that nothing leads to":         {added: []string{"3 1.5.0 stable replaces=1.0.0"}, want: `nothing replaces or skips bundle "p.v1.5.0"`, wantKind: failure.Invalid},
 		"bundles of which one leads to no other": {added: []string{"3 3.0.0 stable replaces=2.0.0", "4 4.0.0 stable"}, want: `nothing replaces or skips bundle "p.v3.0.0"`, wantKind: failure.Invalid},

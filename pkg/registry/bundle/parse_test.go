@@ -43,7 +43,7 @@ func TestParse(t *testing.T) {
 		"bp-01 no manifests":                   {files: csv(""), wantError: "no bundle objects found"},
 		"bp-01 no annotations":                 {files: map[string]string{"metadata/annotations.yaml": "other: 1\n"}, wantError: "could not find annotations file"},
 		"bp-01 annotations under another name": {files: map[string]string{"metadata/annotations.yaml": "", "metadata/x.yml": annotationsText}, want: []string{identity}},
-		"bp-03 dependencies": {
+		"bp-03 ad-13 dependencies": {
 			files: map[string]string{"metadata/dependencies.yaml": "dependencies:\n- {type: olm.gvk, value: {group: g, kind: K, version: v1}}\n- {type: olm.package, value: {packageName: q, version: '>1.0.0'}}\n- {type: olm.constraint, value: {cel: {rule: 'true'}}}\n"},
 			want:  []string{`olm.constraint {"cel":{"rule":"true"}}`, `olm.gvk.required {"group":"g","kind":"K","version":"v1"}`, identity, `olm.package.required {"packageName":"q","versionRange":">1.0.0"}`},
 		},

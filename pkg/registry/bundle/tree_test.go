@@ -15,7 +15,7 @@ import (
 	"chandler.dev/olm/pkg/registry/memory"
 )
 
-// files makes a tree of bundles from lines "dir version channels default edges…".
+// files makes a tree of bundles from lines "dir version channels key=value…".
 func files(lines ...string) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for _, line := range lines {
@@ -23,30 +23,32 @@ func files(lines ...string) fstest.MapFS {
 		dir, version, channels := f[0], f[1], f[2]
 		csv := "kind: ClusterServiceVersion\nmetadata:\n  name: p.v" + version + "\n"
 		spec := "spec:\n  version: " + version + "\n"
+		annotations := "annotations:\n  operators.operatorframework.io.bundle.package.v1: p\n  operators.operatorframework.io.bundle.channels.v1: " + channels + "\n"
 		for _, edge := range f[3:] {
 			switch key, value, _ := strings.Cut(edge, "="); key {
 			case "replaces":
 				spec += "  replaces: p.v" + value + "\n"
 			case "skips":
 				spec += "  skips: [p.v" + value + "]\n"
+			case "default":
+				annotations += "  operators.operatorframework.io.bundle.channel.default.v1: " + value + "\n"
 			case "range":
 				csv += "  annotations: {olm.skipRange: '" + value + "'}\n"
 			}
 		}
 		fsys[dir+"/manifests/csv.yaml"] = &fstest.MapFile{Data: []byte(csv + spec)}
-		fsys[dir+"/metadata/annotations.yaml"] = &fstest.MapFile{Data: []byte("annotations:\n" +
-			"  operators.operatorframework.io.bundle.package.v1: p\n" +
-			"  operators.operatorframework.io.bundle.channels.v1: " + channels + "\n")}
+		fsys[dir+"/metadata/annotations.yaml"] = &fstest.MapFile{Data: []byte(annotations)}
 	}
 	return fsys
 }
 
 func TestTree(t *testing.T) {
 	tests := map[string]struct {
-		mode     bundle.Mode
-		files    fstest.MapFS
-		want     map[string]string // entries by channel
-		wantLeft int
+		mode        bundle.Mode
+		files       fstest.MapFS
+		want        map[string]string // entries by channel
+		wantDefault string            // not compared if it is empty
+		wantLeft    int
 	}{
 		"edges come from the bundles": {
 			files: files("1 1.0.0 stable", "2 1.1.0 stable,fast replaces=1.0.0", "3 2.0.0 stable replaces=1.1.0 skips=1.0.5", "4 1.0.5 stable replaces=1.0.0"),
@@ -57,6 +59,32 @@ func TestTree(t *testing.T) {
 		},
 		"a bundle that nothing leads to is left out": {
 			files: files("1 1.0.0 stable", "2 1.1.0 stable"), want: map[string]string{"stable": "p.v1.1.0"}, wantLeft: 1,
+		},
+		"ad-01 what is replaced comes into every channel": {
+			files:       files("1 0.14.0 preview", "2 0.15.0 preview,stable replaces=0.14.0 default=preview"),
+			want:        map[string]string{"preview": "p.v0.14.0|p.v0.15.0 <p.v0.14.0", "stable": "p.v0.14.0|p.v0.15.0 <p.v0.14.0"},
+			wantDefault: "preview",
+		},
+		"ad-02 the highest version names the default channel": {
+			files: files("1 0.14.0 preview default=preview", "2 0.14.0-beta beta default=beta"),
+			want:  map[string]string{"preview": "p.v0.14.0", "beta": "p.v0.14.0-beta"}, wantDefault: "preview",
+		},
+		"ad-03 a new default channel": {
+			files: files("1 0.14.0 preview default=preview", "2 0.15.0-stable stable replaces=0.14.0 default=stable"),
+			want:  map[string]string{"preview": "p.v0.14.0", "stable": "p.v0.14.0|p.v0.15.0-stable <p.v0.14.0"}, wantDefault: "stable",
+		},
+		"sp-04 the head of each channel is its highest version": {
+			files:       files("1 1.0.0 slow", "2 1.1.0 slow,stable replaces=1.0.0 default=stable", "3 2.1.0 edge replaces=1.1.0 default=stable"),
+			want:        map[string]string{"slow": "p.v1.0.0|p.v1.1.0 <p.v1.0.0", "stable": "p.v1.0.0|p.v1.1.0 <p.v1.0.0", "edge": "p.v1.0.0|p.v1.1.0 <p.v1.0.0|p.v2.1.0 <p.v1.1.0"},
+			wantDefault: "stable",
+		},
+		"sp-09 build metadata makes the head": {
+			files: files("1 1.0.0 stable", "2 1.0.0+1 stable replaces=1.0.0", "3 1.0.0+2 stable replaces=1.0.0+1", "4 2.0.0-pre edge default=stable"),
+			want:  map[string]string{"stable": "p.v1.0.0|p.v1.0.0+1 <p.v1.0.0|p.v1.0.0+2 <p.v1.0.0+1", "edge": "p.v2.0.0-pre"}, wantDefault: "stable",
+		},
+		"a default channel that is none is passed over": {
+			files: files("1 1.0.0 b default=b", "2 2.0.0 a,b replaces=1.0.0 default=nowhere"),
+			want:  map[string]string{"a": "p.v1.0.0|p.v2.0.0 <p.v1.0.0", "b": "p.v1.0.0|p.v2.0.0 <p.v1.0.0"}, wantDefault: "b",
 		},
 		"versions make the edges": {
 			mode: bundle.SemVer, files: files("1 1.0.0 stable", "2 1.1.0 stable replaces=0.9.0", "10 1.10.0 stable"),
@@ -81,6 +109,9 @@ func TestTree(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.want, entriesText(p)); diff != "" {
 				t.Errorf("channels (-want +got):\n%s", diff)
+			}
+			if test.wantDefault != "" && p.DefaultChannel != test.wantDefault {
+				t.Errorf("the default channel is %s, want %s", p.DefaultChannel, test.wantDefault)
 			}
 			if left != test.wantLeft {
 				t.Errorf("%d bundles were left out, want %d", left, test.wantLeft)

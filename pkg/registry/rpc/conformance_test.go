@@ -259,6 +259,7 @@ func inline() registry.Catalog {
 	}}}
 }
 
+// TestAnswers gets the same answers from every store: ca-06.
 func TestAnswers(t *testing.T) {
 	for kind, open := range stores {
 		for name, test := range scenarios() {
@@ -340,6 +341,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// TestCustomSchemas asks for items of other schemas, of every store: ca-07.
 func TestCustomSchemas(t *testing.T) {
 	tests := map[string]struct {
 		schema, pkg string

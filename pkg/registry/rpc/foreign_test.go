@@ -77,7 +77,8 @@ func oldServer() *foreign {
 				Dependencies: []*api.Dependency{
 					{Type: "olm.gvk", Value: `{"group":"g","kind":"L","version":"v1"}`},
 					{Type: "olm.package", Value: `{"packageName":"q","version":"\u003e1.0.0"}`},
-					{Type: "olm.label", Value: `{"label":"x"}`}, {Type: "olm.constraint", Value: `{"cel":{"rule":"true"}}`},
+					{Type: "olm.label", Value: `{"label":"x"}`},
+					{Type: "olm.constraint", Value: `{"cel":{"rule":"true"}}`},
 				},
 				Properties: []*api.Property{{Type: "olm.deprecated", Value: "{}"}},
 			},

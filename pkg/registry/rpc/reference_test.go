@@ -133,36 +133,41 @@ func (r reference) thatReplace(name string) []*api.ChannelEntry {
 	return all
 }
 
-func (r reference) provides(m registry.Member, api registry.GVK) bool {
-	return slices.ContainsFunc(r.whole(m).GetProvidedApis(), func(g *apiGVK) bool {
-		return g.GetGroup() == api.Group && g.GetVersion() == api.Version && g.GetKind() == api.Kind
+func (r reference) provides(m registry.Member, gvk registry.GVK) bool {
+	return slices.ContainsFunc(r.whole(m).GetProvidedApis(), func(g *api.GroupVersionKind) bool {
+		return g.GetGroup() == gvk.Group && g.GetVersion() == gvk.Version && g.GetKind() == gvk.Kind
 	})
 }
-
-type apiGVK = api.GroupVersionKind
 
 func (r reference) head(m registry.Member) string {
 	ch, _ := r.packages[m.Package].Channel(m.Channel)
 	return ch.Head
 }
 
-// thatProvide is the answer of both calls that stream providers.
-func (r reference) thatProvide(gvk registry.GVK, heads bool) []*api.ChannelEntry {
+func (r reference) thatProvide(gvk registry.GVK) []*api.ChannelEntry {
 	var all []*api.ChannelEntry
 	for _, m := range r.members {
-		if !r.provides(m, gvk) || heads && r.head(m) != m.Name {
+		if !r.provides(m, gvk) {
 			continue
 		}
 		all = append(all, entryOf(m, m.Replaces))
-		ch, _ := r.packages[m.Package].Channel(m.Channel)
 		for _, s := range m.Skips {
-			_, inChannel := ch.Entry(s)
-			if s != m.Replaces && (!heads || inChannel) {
+			if s != m.Replaces {
 				all = append(all, entryOf(m, s))
 			}
 		}
 	}
 	return all
+}
+
+// latestThatProvide knows heads only, and of what they skip only entries.
+func (r reference) latestThatProvide(gvk registry.GVK) []*api.ChannelEntry {
+	return slices.DeleteFunc(r.thatProvide(gvk), func(e *api.ChannelEntry) bool {
+		ch, _ := r.packages[e.GetPackageName()].Channel(e.GetChannelName())
+		head, _ := ch.Entry(e.GetBundleName())
+		_, inChannel := ch.Entry(e.GetReplaces())
+		return ch.Head != e.GetBundleName() || e.GetReplaces() != head.Replaces && !inChannel
+	})
 }
 
 func (r reference) defaultProvider(gvk registry.GVK) *api.Bundle {
@@ -298,10 +303,10 @@ func (q questions) providers(ctx context.Context) {
 		stream, err := q.client.GetChannelEntriesThatProvide(ctx, &api.GetAllProvidersRequest{Group: g.Group, Version: g.Version, Kind: g.Kind, Plural: "x"})
 		got, err := streamed(stream, err)
 		none := fmt.Sprintf("no channel entries found that provide group:%q version:%q kind:%q", g.Group, g.Version, g.Kind)
-		q.entries("GetChannelEntriesThatProvide "+g.Kind, q.want.thatProvide(g, false), got, err, none)
+		q.entries("GetChannelEntriesThatProvide "+g.Kind, q.want.thatProvide(g), got, err, none)
 		latest, err := q.client.GetLatestChannelEntriesThatProvide(ctx, &api.GetLatestProvidersRequest{Group: g.Group, Version: g.Version, Kind: g.Kind, Plural: "x"})
 		got, err = streamed(latest, err)
-		heads := q.want.thatProvide(g, true)
+		heads := q.want.latestThatProvide(g)
 		q.entries("GetLatestChannelEntriesThatProvide "+g.Kind, heads, got, err, none)
 		b, err := q.client.GetDefaultBundleThatProvides(ctx, &api.GetDefaultProviderRequest{Group: g.Group, Version: g.Version, Kind: g.Kind, Plural: "x"})
 		switch want := q.want.defaultProvider(g); {
@@ -315,7 +320,7 @@ func (q questions) providers(ctx context.Context) {
 	}
 }
 
-func (q questions) entries(what string, want, got []*api.ChannelEntry, err error, none string) { //nolint:revive // a row of a test
+func (q questions) entries(what string, want, got []*api.ChannelEntry, err error, none string) {
 	q.Helper()
 	if len(want) == 0 {
 		q.refused(what, err, none)
@@ -342,10 +347,14 @@ func difficult() registry.Catalog {
 	q1 := storetest.Image("q", "x.v1", "1.0.0", gvk("A"))
 	p1.Deprecation = "old\n"
 	return registry.Catalog{
-		{Bundle: &p1}, {Bundle: &p2}, {Bundle: &p3}, {Bundle: &q1},
+		{Bundle: &p1},
+		{Bundle: &p2},
+		{Bundle: &p3},
+		{Bundle: &q1},
 		{Package: &registry.Package{Name: "p", DefaultChannel: "b", Channels: []registry.Channel{
 			{Name: "a", Head: "x.v3", Entries: []registry.Entry{
-				{Name: "x.v1"}, {Name: "x.v2", Replaces: "x.v1"},
+				{Name: "x.v1"},
+				{Name: "x.v2", Replaces: "x.v1"},
 				{Name: "x.v3", Replaces: "x.v1", Skips: []string{"x.v2", "x.v0", "x.v0", "x.v1"}, SkipRange: ">=1.0.0 <3.0.0"},
 			}},
 			{Name: "b", Head: "x.v2", Entries: []registry.Entry{{Name: "x.v1", Replaces: "x.v0"}, {Name: "x.v2", Replaces: "x.v1", SkipRange: "< 2.0.0"}}},

@@ -1,6 +1,7 @@
 // Package template makes catalogs of short descriptions: basic (a file-based
-// catalog in which bundles are only named) and semver (channels made of
-// versions). It reads no bundles itself: who renders says how.
+// catalog in which bundles are only named), semver (channels made of versions)
+// and substitutes (rebuilt bundles in the place of others). It reads no bundles
+// itself: who renders says how.
 package template
 
 import (
@@ -40,8 +41,10 @@ func Render(ctx context.Context, name string, text []byte, load Load) (registry.
 		return renderBasic(ctx, name, raw, load)
 	case schemaSemver:
 		return renderSemver(ctx, name, raw, load)
+	case schemaSubstitutes:
+		return renderSubstitutes(ctx, name, raw, load)
 	}
-	return nil, failure.New(failure.Invalid, "unknown template schema %q", head.Schema).WithHint("use %s or %s", schemaBasic, schemaSemver)
+	return nil, failure.New(failure.Invalid, "unknown template schema %q", head.Schema).WithHint("use %s, %s or %s", schemaBasic, schemaSemver, schemaSubstitutes)
 }
 
 func invalid(name string, err error) error {

@@ -43,6 +43,7 @@ INSERT INTO dependencies VALUES ('olm.constraint', '{"cel":{"rule":"true"}}', 'e
 INSERT INTO related_image VALUES ('example.com/etcd:v1', 'etcd.v0.9.2');
 `
 
+// TestFile reads an index with everything that is broken in old ones: qs-01, qs-02.
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index.db")
 	db, err := sql.Open("sqlite3", path)
