@@ -6,11 +6,13 @@ import (
 
 	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
@@ -18,6 +20,7 @@ import (
 	"chandler.dev/olm/pkg/controller/copiedcsv"
 	"chandler.dev/olm/pkg/controller/csv"
 	"chandler.dev/olm/pkg/controller/installplan"
+	"chandler.dev/olm/pkg/controller/metric"
 	"chandler.dev/olm/pkg/controller/operatorcondition"
 	"chandler.dev/olm/pkg/controller/operatorgroup"
 	"chandler.dev/olm/pkg/controller/snapshot"
@@ -38,7 +41,7 @@ func clientOptions() client.Options {
 
 // addControllers gives the manager one reconciler for each kind. The function
 // that it returns closes what they share.
-func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (func(), error) {
+func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) (func(), error) {
 	snapshots, err := snapshot.New(snapshot.Options{
 		Dir: filepath.Join(o.dataDir, "snapshots"), Open: dial.OpenFile, Fetch: pull.Bundles{Reader: mgr.GetAPIReader()}.Content,
 	})
@@ -83,6 +86,14 @@ func addControllers(_ context.Context, mgr ctrl.Manager, o controllerOptions) (f
 		if err := controller.SetupWithManager(mgr); err != nil {
 			return nil, err
 		}
+	}
+	snapshots.Watch(func(catalog types.NamespacedName) {
+		if snapshots.Origin(catalog) != "" {
+			metric.Read(catalog)
+		}
+	})
+	if err := metric.Register(ctx, mgr, metrics.Registry, catalogsource.NewList); err != nil {
+		return nil, err
 	}
 	return func() { _ = snapshots.Close() }, mgr.Add(manager.RunnableFunc(saveMemory))
 }

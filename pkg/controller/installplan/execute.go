@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"chandler.dev/olm/pkg/controller/metric"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/install"
@@ -110,6 +111,7 @@ func (r *Reconciler) tell(s *scope, i int, warnings []string) {
 	if len(warnings) == 0 {
 		return
 	}
+	metric.Warned(len(warnings))
 	what := "during operator installation"
 	if s.items[i].operator != "" {
 		what = fmt.Sprintf("generated during installation of operator %q", s.items[i].operator)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"chandler.dev/olm/pkg/controller/metric"
 	"chandler.dev/olm/pkg/controller/snapshot"
 	"chandler.dev/olm/pkg/resolver"
 )
@@ -74,6 +76,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("observe: %w", err)
 	}
+	metric.Synced(namespace, syncs(v.subscriptions))
 	if len(v.subscriptions) == 0 {
 		r.footprints.forget(namespace)
 		return ctrl.Result{}, nil
@@ -123,7 +126,9 @@ func (r *Reconciler) resolve(ctx context.Context, s *session) error {
 	}
 	s.offers = problem.Catalogs
 	r.footprints.remember(s.namespace, footprintOf(problem))
+	start := r.options.Clock.Now()
 	solution, err := resolver.Resolve(ctx, problem)
+	metric.Resolved(r.options.Clock.Since(start), err == nil && isSatisfied(solution))
 	if err != nil {
 		return err
 	}
@@ -208,4 +213,21 @@ func (r *Reconciler) writeStatuses(ctx context.Context, s *session) error {
 		r.announce(before, after, w)
 	}
 	return errors.Join(errs...)
+}
+
+// isSatisfied reports whether every component has an answer.
+func isSatisfied(solution resolver.Solution) bool {
+	return !slices.ContainsFunc(solution.Components, func(c resolver.Component) bool { return c.Unsolvable != nil })
+}
+
+// syncs are Subscriptions as the metrics count them.
+func syncs(subscriptions []*v1alpha1.Subscription) []metric.Sync {
+	list := make([]metric.Sync, 0, len(subscriptions))
+	for _, sub := range subscriptions {
+		list = append(list, metric.Sync{
+			Name: sub.Name, Installed: sub.Status.InstalledCSV,
+			Channel: sub.Spec.Channel, Package: sub.Spec.Package, Approval: string(sub.Spec.InstallPlanApproval),
+		})
+	}
+	return list
 }
