@@ -98,8 +98,11 @@ func start(t *testing.T, env *testkit.Env, dir string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(subscription.New(options).SetupWithManager(mgr),
-		catalogsource.New(catalogsource.OptionsFor(mgr, snapshots, dial.Address)).SetupWithManager(mgr))
+	catalogs, err := catalogsource.OptionsFor(mgr, snapshots, dial.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(subscription.New(options).SetupWithManager(mgr), catalogsource.New(catalogs).SetupWithManager(mgr))
 	if err != nil {
 		t.Fatal(err)
 	}
