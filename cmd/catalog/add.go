@@ -37,6 +37,7 @@ the next higher version of each of its channels.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.graph, "graph", "replaces", "where the edges of new bundles come from: replaces or semver")
+	addTemplateFlag(cmd, &o)
 	addImageFlags(cmd, &o.images)
 	return cmd
 }
@@ -187,8 +188,15 @@ func (o sourceOptions) read(ctx context.Context, ref string) ([]*bundle.Parsed, 
 	if err != nil {
 		return nil, err
 	}
-	if at != imageReference {
-		return bundle.Read(ctx, ref, bundle.Options{})
+	if at != imageReference && at != bundleTree {
+		return nil, failure.New(failure.Invalid, "%q is no bundle", ref).WithHint("name the image or the directory of a bundle")
+	}
+	if at == bundleTree {
+		imageOf, err := o.imageOf()
+		if err != nil {
+			return nil, err
+		}
+		return bundle.Read(ctx, ref, bundle.Options{ImageOf: imageOf})
 	}
 	temporary, err := newScratch()
 	if err != nil {
@@ -202,6 +210,9 @@ func (o sourceOptions) read(ctx context.Context, ref string) ([]*bundle.Parsed, 
 	image, err := oci.Open(ctx, ref, options)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := image.Labels[oci.LabelPackage]; !ok {
+		return nil, failure.New(failure.Invalid, "image %q is no bundle: it has no label %s", ref, oci.LabelPackage)
 	}
 	if err := image.Unpack(ctx, dir, "manifests", "metadata"); err != nil {
 		return nil, err

@@ -40,9 +40,14 @@ directories and trees of them. The file appears when it is complete and valid.`,
 func addSourceFlags(cmd *cobra.Command, o *sourceOptions) {
 	cmd.Flags().StringVar(&o.graph, "graph", "replaces", "where the edges between bundles come from: replaces or semver")
 	cmd.Flags().BoolVar(&o.lenient, "lenient", false, "leave invalid packages out and report them")
+	addTemplateFlag(cmd, o)
 	addImageFlags(cmd, &o.images)
 	addRemoteFlags(cmd, &o.remote)
 	_ = cmd.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions([]string{"replaces", "semver"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func addTemplateFlag(cmd *cobra.Command, o *sourceOptions) {
+	cmd.Flags().StringVar(&o.imageTemplate, "image-template", "", "where bundles of directories are published, as a `template` of .Package, .Name and .Version")
 }
 
 func runBuild(ctx context.Context, stderr io.Writer, o buildOptions, args []string) error {

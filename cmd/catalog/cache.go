@@ -46,7 +46,7 @@ func (o cacheOptions) check() error {
 
 // kept opens the index of a source in the cache directory, and makes it again
 // if it is damaged or of another content.
-func (s *server) kept(ctx context.Context, one served, reported func(registry.Problem)) (stored, error) {
+func (s *server) kept(ctx context.Context, one served) (stored, error) {
 	o := s.options
 	name := one.name
 	if name == "" {
@@ -72,13 +72,13 @@ func (s *server) kept(ctx context.Context, one served, reported func(registry.Pr
 	case failure.KindOf(why) != failure.NotFound:
 		s.log.Warn("the index is made again", "catalog", one.arg, "reason", why)
 	}
-	return s.keep(ctx, kept, one.arg, reported)
+	return s.keep(ctx, kept, one.arg)
 }
 
 // keep makes an index and keeps it. If the cache directory cannot be written,
 // the index lasts as long as the program.
-func (s *server) keep(ctx context.Context, kept sqlite.Kept, arg string, reported func(registry.Problem)) (stored, error) {
-	src, release, err := s.options.source(ctx, arg, reported)
+func (s *server) keep(ctx context.Context, kept sqlite.Kept, arg string) (stored, error) {
+	src, release, err := s.options.source(ctx, arg, s.leftOut)
 	if err != nil {
 		return stored{}, err
 	}

@@ -48,6 +48,7 @@ func newRootCommand() *cobra.Command {
 		newProvidersCommand(),
 		newRenderCommand(),
 		newConvertCommand(),
+		newInitCommand(),
 		newAddCommand(),
 		newDeprecateCommand(),
 		newTemplateCommand(),

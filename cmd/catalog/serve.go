@@ -188,22 +188,29 @@ func giveBack() {
 }
 
 func (s *server) open(ctx context.Context, one served) (stored, error) {
-	reported := func(p registry.Problem) { s.log.Warn("left out", "problem", p.Error()) }
 	at, err := placeOf(one.arg)
 	switch {
 	case err != nil:
 		return stored{}, err
 	case at == catalogFile:
-		return openStore(ctx, one.arg, s.options.sourceOptions, reported)
+		return openStore(ctx, one.arg, s.options.sourceOptions, s.leftOut)
 	case s.options.cache.dir != "":
-		return s.kept(ctx, one, reported)
+		return s.kept(ctx, one)
 	}
-	src, release, err := s.options.source(ctx, one.arg, reported)
+	src, release, err := s.options.source(ctx, one.arg, s.leftOut)
 	if err != nil {
 		return stored{}, err
 	}
 	defer release()
 	return index(ctx, src)
+}
+
+// leftOut logs what is left out of a catalog, one line for each thing.
+func (s *server) leftOut(p registry.Problem) {
+	s.log.Warn("left out", "problem", p.Message, "hint", p.Hint, "where", p.Where)
+	for _, child := range p.Problems {
+		s.leftOut(child)
+	}
 }
 
 // drain lets calls finish and refuses new ones.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
@@ -88,10 +89,31 @@ func isAddress(arg string) bool {
 
 // options of reading sources.
 type sourceOptions struct {
-	graph   string
-	lenient bool
-	images  oci.Options
-	remote  remoteOptions
+	graph         string
+	lenient       bool
+	imageTemplate string // of bundles in directories
+	images        oci.Options
+	remote        remoteOptions
+}
+
+// imageOf returns where bundles of directories were published, nil if nobody
+// says.
+func (o sourceOptions) imageOf() (func(registry.Bundle) (string, error), error) {
+	if o.imageTemplate == "" {
+		return nil, nil //nolint:nilnil // nobody says
+	}
+	t, err := template.New("image").Option("missingkey=error").Parse(o.imageTemplate)
+	if err != nil {
+		return nil, failure.New(failure.Invalid, "the image template cannot be read: %v", err)
+	}
+	return func(b registry.Bundle) (string, error) {
+		var image strings.Builder
+		err := t.Execute(&image, struct{ Package, Name, Version string }{b.Package, b.Name, b.Version})
+		if err != nil {
+			return "", failure.New(failure.Invalid, "the image template fails: %v", err).WithHint("it knows .Package, .Name and .Version")
+		}
+		return image.String(), nil
+	}, nil
 }
 
 // sourceOf returns the content of an argument that is no server and no catalog
@@ -111,7 +133,8 @@ func sourceOf(arg string, o sourceOptions, reported func(registry.Problem)) (reg
 		if mode != bundle.Replaces && mode != bundle.SemVer {
 			return nil, failure.New(failure.Invalid, "unknown graph mode %q", o.graph).WithHint("use --graph replaces or --graph semver")
 		}
-		return bundle.Dir(arg, bundle.Options{Mode: mode, Report: reported}), nil
+		imageOf, err := o.imageOf()
+		return bundle.Dir(arg, bundle.Options{Mode: mode, Report: reported, ImageOf: imageOf}), err
 	case legacyTree:
 		return bundle.PackageManifests(arg, bundle.Options{Report: reported}), nil
 	case legacyIndex:

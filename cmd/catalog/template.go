@@ -61,21 +61,13 @@ func readFile(stdin io.Reader, file string) ([]byte, error) {
 
 // load returns the bundles of an image or a directory.
 func (o sourceOptions) load(ctx context.Context, ref string) ([]registry.Bundle, error) {
-	src, err := sourceOf(ref, o, func(registry.Problem) {})
+	found, err := o.parsed(ctx, []string{ref})
 	if err != nil {
 		return nil, err
 	}
-	if src == nil {
-		return nil, failure.New(failure.Invalid, "%q is no bundle", ref).WithHint("name the image or the directory of a bundle")
-	}
 	var all []registry.Bundle
-	for item, err := range src.Items(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if item.Bundle != nil {
-			all = append(all, *item.Bundle)
-		}
+	for _, b := range found {
+		all = append(all, b.Bundle)
 	}
 	return all, nil
 }

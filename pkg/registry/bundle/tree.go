@@ -33,6 +33,8 @@ type Options struct {
 	// Image is where the bundle was published; empty if it was not, or if there
 	// are several bundles.
 	Image string
+	// ImageOf says where each of several bundles was published; may be nil.
+	ImageOf func(registry.Bundle) (string, error)
 	// Report is told what was left out of the catalog; may be nil.
 	Report func(registry.Problem)
 }
@@ -167,8 +169,8 @@ func (t tree) read(_ context.Context, start func(func() result) error) error {
 		}
 		err = start(func() result {
 			p, err := Parse(sub, path.Join(t.name, dir))
-			if err == nil && t.options.Image != "" {
-				p.publish(t.options.Image)
+			if err == nil {
+				err = t.options.publish(p)
 			}
 			return result{p, err}
 		})
@@ -179,8 +181,23 @@ func (t tree) read(_ context.Context, start func(func() result) error) error {
 	return nil
 }
 
-// publish says where the bundle is.
-func (p *Parsed) publish(image string) {
+// publish notes where a bundle was published.
+func (o Options) publish(p *Parsed) error {
+	image := o.Image
+	if o.ImageOf != nil {
+		var err error
+		if image, err = o.ImageOf(p.Bundle); err != nil {
+			return fmt.Errorf("image of bundle %q: %w", p.Name, err)
+		}
+	}
+	if image != "" {
+		p.publishedAt(image)
+	}
+	return nil
+}
+
+// publishedAt says where the bundle is.
+func (p *Parsed) publishedAt(image string) {
 	p.Image = image
 	related := func(r registry.RelatedImage) bool { return r.Image == image }
 	if !slices.ContainsFunc(p.RelatedImages, related) {
