@@ -37,6 +37,8 @@ type controllerOptions struct {
 	leaderNamespace  string
 	logLevel         int
 	logFormat        string
+	// protectedNamespaces keep copies of global operators when copying is off.
+	protectedNamespaces []string
 }
 
 func newControllerCommand(c *connection) *cobra.Command {
@@ -72,8 +74,21 @@ func (o *controllerOptions) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:8082", "`address` of /metrics; 0 for none")
 	flags.BoolVar(&o.leaderElect, "leader-elect", inCluster, "let only one of several controllers act (default: in a cluster)")
 	flags.StringVar(&o.leaderNamespace, "leader-namespace", "olm", "`namespace` of the lease")
+	flags.StringSliceVar(&o.protectedNamespaces, "protected-copied-csv-namespaces", nil, "`namespaces` that have copies of global operators although the OLMConfig turns copies off")
+	flags.SetNormalizeFunc(flagNames)
 	flags.IntVarP(&o.logLevel, "v", "v", 0, "log `level`: 0 what changed, 1 also why")
 	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
+}
+
+// flagNames makes the flags of OLM v0 known by their names there.
+func flagNames(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "protectedCopiedCSVNamespaces":
+		name = "protected-copied-csv-namespaces"
+	case "namespace":
+		name = "catalog-namespace"
+	}
+	return pflag.NormalizedName(name)
 }
 
 func defaultDataDir() string {

@@ -27,6 +27,7 @@ const fieldManager = "chandler-setup"
 type setupOptions struct {
 	catalogNamespace  string
 	operatorNamespace string
+	serviceAccount    string
 	timeout           time.Duration
 }
 
@@ -48,6 +49,7 @@ should be is left alone, and nothing is ever removed.`,
 	}
 	cmd.Flags().StringVar(&o.catalogNamespace, "catalog-namespace", "olm", "`namespace` whose catalogs every namespace sees")
 	cmd.Flags().StringVar(&o.operatorNamespace, "operator-namespace", "operators", "`namespace` for operators that watch all namespaces; empty for none")
+	cmd.Flags().StringVar(&o.serviceAccount, "service-account", "olm", "`name` of the service account for a controller in the cluster, with the rights that it needs; empty for none")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for the resource definitions")
 	return cmd
 }
@@ -76,6 +78,9 @@ func runSetup(ctx context.Context, cl client.Client, out io.Writer, o setupOptio
 
 func setupObjects(o setupOptions) []client.Object {
 	objects := []client.Object{namespace(o.catalogNamespace), editRole(), viewRole()}
+	if o.serviceAccount != "" {
+		objects = append(objects, grants(o.catalogNamespace, o.serviceAccount)...)
+	}
 	if o.operatorNamespace != "" {
 		objects = append(objects, namespace(o.operatorNamespace), &operatorsv1.OperatorGroup{
 			ObjectMeta: metav1.ObjectMeta{Name: "global-operators", Namespace: o.operatorNamespace},

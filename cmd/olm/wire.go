@@ -74,6 +74,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 	if err != nil {
 		return nil, err
 	}
+	copies.Protected = o.protectedNamespaces
 	for _, controller := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		catalogsource.New(catalogs),
 		operatorgroup.New(operatorgroup.OptionsFor(mgr)),

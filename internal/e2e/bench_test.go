@@ -44,7 +44,7 @@ func BenchmarkUpgrade(b *testing.B) {
 		s.catalogSource(b, "bench", serve(b, bundleSubset(b, bundles, "prometheus")))
 		ns := s.Namespace(b, "bench")
 		s.group(b, ns, ns)
-		s.waitCatalog(b, "bench")
+		s.waitCatalog(b)
 		before := s.writes(b)
 
 		start := time.Now()
@@ -76,7 +76,8 @@ func BenchmarkUpgrade(b *testing.B) {
 	}
 }
 
-func (s *stack) waitCatalog(t testing.TB, name string) {
+func (s *stack) waitCatalog(t testing.TB) {
+	const name = "bench"
 	t.Helper()
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
 		var source operatorsv1alpha1.CatalogSource
@@ -148,6 +149,7 @@ func logWrites(title string, writes []auditEvent) {
 
 type auditEvent struct {
 	Stage, Verb, UserAgent string
+	User                   struct{ Username string }
 	ObjectRef              struct{ Resource, Subresource, Namespace, Name string }
 	ResponseStatus         struct{ Code int }
 }

@@ -30,7 +30,7 @@ func BenchmarkNamespaces(b *testing.B) {
 	for range b.N {
 		s := startStack(b)
 		s.catalogSource(b, "bench", serve(b, bundleSubset(b, bundles, "prometheus")))
-		s.waitCatalog(b, "bench")
+		s.waitCatalog(b)
 		names := s.namespaces(b, "bench", spaces)
 		start := time.Now()
 		for _, ns := range names {
@@ -65,7 +65,7 @@ func BenchmarkSubscriptions(b *testing.B) {
 	for range b.N {
 		s := startStack(b)
 		s.catalogSource(b, "bench", serve(b, root))
-		s.waitCatalog(b, "bench")
+		s.waitCatalog(b)
 		names := s.namespaces(b, "bench", spaces)
 		for _, ns := range names {
 			s.group(b, ns, ns)
@@ -97,7 +97,7 @@ func BenchmarkOperators(b *testing.B) {
 	for range b.N {
 		s := startStack(b)
 		s.catalogSource(b, "bench", serve(b, root))
-		s.waitCatalog(b, "bench")
+		s.waitCatalog(b)
 		s.namespaces(b, "bench", spaces)
 		ns := s.Namespace(b, "operators")
 		s.group(b, ns)

@@ -83,6 +83,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(copies); err != nil {
 		return err
 	}
+	if err := r.setupConfig(mgr); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).Named("copiedcsv-repair").
 		WatchesRawSource(source.Func(copies.changed)).
 		Complete(reconcile.Func(r.repair))
@@ -100,11 +103,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	} else if apierrors.IsNotFound(err) || csv.IsCopied() {
 		return ctrl.Result{}, r.remove(ctx, existing)
 	}
-	wanted, err := r.targetsOf(ctx, csv)
+	reach, err := r.reachOf(ctx, csv)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	state := ""
+	if reach.disabled && copiable(csv) {
+		r.o.Recorder.Eventf(csv, nil, corev1.EventTypeWarning, reasonDisabled, action, "CSV copying disabled for %s/%s", csv.Namespace, csv.Name)
+	}
+	state, wanted := "", reach.namespaces
 	switch {
 	case copiable(csv):
 		if state, err = stateOf(csv); err != nil {
@@ -140,32 +146,32 @@ func (r *Reconciler) copiesOf(ctx context.Context, req ctrl.Request) ([]metav1.P
 	}
 }
 
-// targetsOf returns the namespaces, other than its own, that are to have a copy of csv.
-func (r *Reconciler) targetsOf(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) ([]string, error) {
+// reach is where a version is to be copied to.
+type reach struct {
+	namespaces []string // other than its own
+	global     bool     // its group targets all namespaces
+	disabled   bool     // it is global and global versions are not copied
+}
+
+func (r *Reconciler) reachOf(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) (reach, error) {
 	groups := &operatorsv1.OperatorGroupList{}
 	if err := r.o.Client.List(ctx, groups, client.InNamespace(csv.Namespace), client.UnsafeDisableDeepCopy); err != nil || len(groups.Items) != 1 {
-		return nil, err
+		return reach{}, err
 	}
 	targets := groups.Items[0].Status.Namespaces
 	existing, err := r.namespaces(ctx)
 	if err != nil {
-		return nil, err
+		return reach{}, err
 	}
-	isOther := func(name string) bool { return name != csv.Namespace }
+	others := keep(existing, func(name string) bool { return name != csv.Namespace })
 	if !slices.Contains(targets, metav1.NamespaceAll) {
-		return keep(existing, func(name string) bool { return isOther(name) && slices.Contains(targets, name) }), nil
+		return reach{namespaces: keep(others, func(name string) bool { return slices.Contains(targets, name) })}, nil
 	}
 	disabled, err := r.disabled(ctx, len(existing))
-	if err != nil {
-		return nil, err
-	}
 	if disabled {
-		if copiable(csv) {
-			r.o.Recorder.Eventf(csv, nil, corev1.EventTypeWarning, reasonDisabled, action, "CSV copying disabled for %s/%s", csv.Namespace, csv.Name)
-		}
-		return keep(existing, func(name string) bool { return isOther(name) && slices.Contains(r.o.Protected, name) }), nil
+		others = keep(others, func(name string) bool { return slices.Contains(r.o.Protected, name) })
 	}
-	return keep(existing, isOther), nil
+	return reach{namespaces: others, global: true, disabled: disabled}, err
 }
 
 // disabled tells whether global operators are not copied: as the OLMConfig says, and if

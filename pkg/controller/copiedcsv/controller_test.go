@@ -44,7 +44,7 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	w := &world{t: t}
 	count := func() { w.writes.Add(1) }
 	w.WithWatch = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.ClusterServiceVersion{}, &operatorsv1.OperatorGroup{}).
+		WithStatusSubresource(&v1alpha1.ClusterServiceVersion{}, &operatorsv1.OperatorGroup{}, &operatorsv1.OLMConfig{}).
 		WithIndex(&v1alpha1.ClusterServiceVersion{}, "metadata.name", func(obj client.Object) []string { return []string{obj.GetName()} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
@@ -155,6 +155,44 @@ func TestWhereCopiesAre(t *testing.T) {
 			w.reconcile()
 			if diff := cmp.Diff(tt.want, w.copies()); diff != "" {
 				t.Errorf("copies (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestConfigSaysTheTruth covers the table of chapter 8.3.
+func TestConfigSaysTheTruth(t *testing.T) {
+	stray := original(func(v *v1alpha1.ClusterServiceVersion) {
+		v.Namespace, v.Labels[v1alpha1.CopiedLabelKey] = "a", "ops"
+	})
+	tests := map[string]struct {
+		objects []client.Object
+		want    string
+	}{
+		"on, and all copies are there":    {append(namespaces("ops", "a"), original(plain), group(""), config(false), stray), "False CopiedCSVsEnabled Copied CSVs are enabled and present across the cluster"},
+		"on, and a copy is missing":       {append(namespaces("ops", "a", "b"), original(plain), group(""), config(false), stray), "False CopiedCSVsEnabled Copied CSVs are enabled and at least one copied CSVs is missing"},
+		"off, and no copy is there":       {append(namespaces("ops", "a"), original(plain), group(""), config(true)), "True CopiedCSVsDisabled Copied CSVs are disabled and no unexpected copied CSVs were found for operators installed in AllNamespace mode"},
+		"off, and a copy is there":        {append(namespaces("ops", "a"), original(plain), group(""), config(true), stray), "False CopiedCSVsDisabled Copied CSVs are disabled and at least one unexpected copied CSV was found for an operator installed in AllNamespace mode"},
+		"off, with a copy for one target": {append(namespaces("ops", "a"), original(plain), group("a"), config(true), stray), "True CopiedCSVsDisabled Copied CSVs are disabled and no unexpected copied CSVs were found for operators installed in AllNamespace mode"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tt.objects...)
+			for range 2 {
+				if _, err := w.reconciler.ReconcileConfig(t.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Name: "cluster"}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cfg := &operatorsv1.OLMConfig{}
+			if err := w.Get(t.Context(), client.ObjectKey{Name: "cluster"}, cfg); err != nil {
+				t.Fatal(err)
+			}
+			if len(cfg.Status.Conditions) != 1 {
+				t.Fatalf("conditions = %+v, want one", cfg.Status.Conditions)
+			}
+			c := cfg.Status.Conditions[0]
+			if got := fmt.Sprintf("%s %s %s", c.Status, c.Reason, c.Message); got != tt.want || c.Type != "DisabledCopiedCSVs" {
+				t.Errorf("condition %s = %q, want %q", c.Type, got, tt.want)
 			}
 		})
 	}
