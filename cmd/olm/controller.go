@@ -147,6 +147,9 @@ func newLogger(o controllerOptions) (logr.Logger, error) {
 	return zap.New(zap.UseDevMode(false), zap.Level(zapLevel(o.logLevel)), zapEncoder(o.logFormat)), nil
 }
 
+// leaseDuration is after how long another controller acts for one that died.
+const leaseDuration = 12 * time.Second
+
 func newManager(cfg *rest.Config, o controllerOptions) (ctrl.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
@@ -157,7 +160,7 @@ func newManager(cfg *rest.Config, o controllerOptions) (ctrl.Manager, error) {
 	if err := apiutil.AddToProtobufScheme(apiextensionsv1.AddToScheme); err != nil {
 		return nil, err
 	}
-	grace := 5 * time.Second
+	grace, lease, renew := 5*time.Second, leaseDuration, leaseDuration-2*time.Second
 	manager, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         cacheOptions(),
@@ -168,6 +171,8 @@ func newManager(cfg *rest.Config, o controllerOptions) (ctrl.Manager, error) {
 		LeaderElectionID:              "chandler-olm",
 		LeaderElectionNamespace:       o.leaderNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
 		GracefulShutdownTimeout:       &grace,
 	})
 	if err != nil {

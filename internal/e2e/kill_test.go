@@ -20,7 +20,7 @@ import (
 func TestKilled(t *testing.T) {
 	bundles := testkit.Data(t, "bundles")
 	tree := bundleSubset(t, bundles, "etcd")
-	const first, second = "etcdoperator.v0.9.2", "etcdoperator.v0.9.4"
+	const first, second = etcdFirst, etcdSecond
 	env := testkit.Own(t)
 	s := &stack{Env: env}
 	address, data := testkit.FreeAddress(t), t.TempDir()
