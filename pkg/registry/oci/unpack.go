@@ -21,6 +21,7 @@ const (
 	maxWritten      = 2 << 30 // of the files that are wanted
 	maxFiles        = 100_000 // with their directories
 	maxPath         = 1024    // letters of a name
+	maxDepth        = 64      // directories in a name
 	maxLinks        = 16      // in a chain
 )
 
@@ -71,7 +72,6 @@ func (i *Image) Unpack(ctx context.Context, dir string, below ...string) error {
 
 var (
 	errTooLarge = errors.New("too large")
-	errWritten  = failure.New(failure.Invalid, "its files have more than %d MB", maxWritten/1_000_000)
 	errFiles    = failure.New(failure.Invalid, "it has more than %d files", maxFiles)
 )
 
@@ -95,11 +95,12 @@ func (i *Image) invalid(err error) error {
 type unpacker struct {
 	root  *os.Root
 	below []string
-	// left are the bytes that layers may still have, written those that were
-	// written.
-	left, written int64
-	entries       int
-	links         map[string]string // targets of links by name
+	// left are the bytes that layers may still have, space those that files may
+	// still have, of so many.
+	left, space, limit int64
+	entries            int
+	links              map[string]string // targets of links by name
+	made               map[string]bool   // directories
 
 	// What the layers above, and the one that is read, say of a name.
 	above, here names
@@ -117,7 +118,8 @@ func newNames() names {
 }
 
 func newUnpacker(root *os.Root, limit int64, below []string) *unpacker {
-	u := &unpacker{root: root, left: limit, links: map[string]string{}, above: newNames()}
+	space := min(limit, maxWritten)
+	u := &unpacker{root: root, left: limit, space: space, limit: space, links: map[string]string{}, made: map[string]bool{}, above: newNames()}
 	for _, dir := range below {
 		u.below = append(u.below, clean(dir))
 	}
@@ -198,6 +200,9 @@ func (u *unpacker) entry(header *tar.Header, content io.Reader) error {
 	}
 	if len(file) > maxPath {
 		return failure.New(failure.Invalid, "the name %.50q… has more than %d letters", file, maxPath)
+	}
+	if strings.Count(file, "/") > maxDepth {
+		return failure.New(failure.Invalid, "the name %.50q… has more than %d directories", file, maxDepth)
 	}
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
@@ -281,6 +286,10 @@ func (u *unpacker) parents(file string) error {
 			return err
 		}
 	}
+	if u.made[dir] {
+		return nil
+	}
+	u.made[dir] = true
 	return u.root.MkdirAll(dir, 0o755)
 }
 
@@ -294,9 +303,9 @@ func (u *unpacker) write(file string, content io.Reader) error {
 		return err
 	}
 	// A sparse file is larger than the bytes that it has in the archive.
-	n, err := io.Copy(out, io.LimitReader(content, maxWritten-u.written+1))
-	if u.written += n; u.written > maxWritten {
-		err = errWritten
+	n, err := io.Copy(out, io.LimitReader(content, u.space+1))
+	if u.space -= n; u.space < 0 {
+		err = failure.New(failure.Invalid, "its files have more than %d MB", u.limit/1e6)
 	}
 	return errors.Join(err, out.Close())
 }
