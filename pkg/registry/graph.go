@@ -51,7 +51,7 @@ func NewGraph(ch Channel, versions func(name string) string) (*Graph, error) {
 			continue
 		}
 		n := node{Entry: e}
-		if r, err := semver.ParseRange(e.SkipRange); err == nil {
+		if r, err := ParseRange(e.SkipRange); err == nil {
 			n.inRange = r
 		}
 		g.rank[e.Name] = len(g.order)

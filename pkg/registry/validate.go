@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blang/semver/v4"
 	"github.com/distribution/reference"
 )
 
@@ -301,9 +300,9 @@ func checkEntry(e Entry) []Problem {
 		}
 	}
 	if e.SkipRange != "" {
-		if _, err := semver.ParseRange(e.SkipRange); err != nil {
+		if _, err := ParseRange(e.SkipRange); err != nil {
 			problems = append(problems, Problem{
-				Message: fmt.Sprintf("invalid skipRange %q: %v", e.SkipRange, err),
+				Message: fmt.Sprintf("invalid skipRange %.200q: %v", e.SkipRange, err),
 				Hint:    `write it like ">=1.0.0 <2.0.0"`,
 			})
 		}

@@ -13,7 +13,7 @@ import (
 const (
 	interval = 5 * time.Millisecond
 	// eager collects garbage soon, so that what is measured is what is used.
-	eager = 20
+	eager = 50
 )
 
 // Heap fails the test if work has more than limit bytes on the heap at once,

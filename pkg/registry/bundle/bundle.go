@@ -13,8 +13,17 @@ import (
 	"slices"
 	"strings"
 
+	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/document"
+)
+
+// Limits of one bundle. The largest that is published has 6 MB.
+const (
+	maxBundle = 64 << 20 // bytes of its files
+	maxFiles  = 10_000
+	// maxAnnotation bounds the properties in an annotation; Kubernetes takes less.
+	maxAnnotation = 1 << 20
 )
 
 // Directories of a bundle.
@@ -69,7 +78,47 @@ func Parse(fsys fs.FS, name string) (*Parsed, error) {
 type reader struct {
 	fsys     fs.FS
 	name     string
+	size     int // of the files that were read
 	problems []registry.Problem
+}
+
+// entries lists a directory.
+func (r *reader) entries(dir string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(r.fsys, dir)
+	if err == nil && len(entries) > maxFiles {
+		return nil, failure.New(failure.Invalid, "bundle %q has more than %d files", r.name, maxFiles).WithHint("it is no bundle, or it is broken")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read bundle %s: %w", r.name, err)
+	}
+	return entries, nil
+}
+
+// file reads a file, and counts what was read.
+func (r *reader) file(name string) ([]byte, error) {
+	text, err := document.Read(r.fsys, name)
+	if r.size += len(text); r.size > maxBundle {
+		return nil, failure.New(failure.Invalid, "bundle %q has more than %d MiB", r.name, maxBundle>>20).WithHint("it is no bundle, or it is broken")
+	}
+	if _, ok := errors.AsType[*document.Flaw](err); ok || err == nil {
+		return text, err
+	}
+	return nil, fmt.Errorf("read bundle %s: %w", r.name, err)
+}
+
+// document reads the first document of a file.
+func (r *reader) document(name string) ([]byte, error) {
+	text, err := r.file(name)
+	if err != nil {
+		return nil, err
+	}
+	return document.FromYAML(text)
+}
+
+// flawOf returns what is wrong with a document, nil if it could not be read.
+func flawOf(err error) *document.Flaw {
+	f, _ := errors.AsType[*document.Flaw](err)
+	return f
 }
 
 func (r *reader) problem(file, hint, format string, args ...any) {
@@ -88,23 +137,22 @@ type manifests struct {
 // manifests reads the first document of every file.
 func (r *reader) manifests(dir string) (manifests, error) {
 	var m manifests
-	entries, err := fs.ReadDir(r.fsys, dir)
+	entries, err := r.entries(dir)
 	if err != nil {
-		return m, fmt.Errorf("read bundle %s: %w", r.name, err)
+		return m, err
 	}
 	for _, entry := range entries {
 		if entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
 		file := path.Join(dir, entry.Name())
-		text, err := fs.ReadFile(r.fsys, file)
-		if err != nil {
-			return m, fmt.Errorf("read bundle %s: %w", r.name, err)
-		}
-		object, err := document.FromYAML(text)
-		if err != nil {
-			r.broken(file, err)
+		object, err := r.document(file)
+		if f := flawOf(err); f != nil {
+			r.broken(file, f)
 			continue
+		}
+		if err != nil {
+			return m, err
 		}
 		r.object(&m, file, object)
 	}
@@ -144,11 +192,7 @@ func (r *reader) object(m *manifests, file string, object []byte) {
 }
 
 // broken reports a file that is no YAML.
-func (r *reader) broken(file string, err error) {
-	f, ok := errors.AsType[*document.Flaw](err)
-	if !ok {
-		f = &document.Flaw{Message: err.Error()}
-	}
+func (r *reader) broken(file string, f *document.Flaw) {
 	if f.Line > 0 {
 		file = fmt.Sprintf("%s:%d", file, f.Line)
 	}
@@ -159,6 +203,10 @@ func (r *reader) broken(file string, err error) {
 func (r *reader) combine(m manifests, meta metadata) *Parsed {
 	if meta.annotations.Package == "" && len(r.problems) == 0 {
 		r.problem(path.Join(metadataDir, "annotations.yaml"), "set operators.operatorframework.io.bundle.package.v1", "the bundle names no package")
+	}
+	if len(m.csv.Metadata.Annotations[annotationProperties]) > maxAnnotation {
+		r.problem(m.csvFile, "put them into metadata/properties.yaml", "the annotation %s has more than %d MiB", annotationProperties, maxAnnotation>>20)
+		m.csv.Metadata.Annotations[annotationProperties] = ""
 	}
 	release, err := m.csv.release()
 	if err != nil {

@@ -2,13 +2,9 @@ package bundle
 
 import (
 	"encoding/json"
-	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
-
-	"chandler.dev/olm/pkg/registry/document"
 )
 
 // metadata is what the files beside the manifests say. Their names do not
@@ -40,9 +36,9 @@ type item struct {
 
 func (r *reader) metadata() (metadata, error) {
 	var meta metadata
-	entries, err := fs.ReadDir(r.fsys, metadataDir)
+	entries, err := r.entries(metadataDir)
 	if err != nil {
-		return meta, fmt.Errorf("read bundle %s: %w", r.name, err)
+		return meta, err
 	}
 	found := false
 	for _, entry := range entries {
@@ -50,16 +46,15 @@ func (r *reader) metadata() (metadata, error) {
 			continue
 		}
 		file := path.Join(metadataDir, entry.Name())
-		text, err := fs.ReadFile(r.fsys, file)
-		if err != nil {
-			return meta, fmt.Errorf("read bundle %s: %w", r.name, err)
-		}
-		object, err := document.FromYAML(text)
-		if err != nil {
+		object, err := r.document(file)
+		if f := flawOf(err); f != nil {
 			if isYAML(file) { // anything else may lie there
-				r.broken(file, err)
+				r.broken(file, f)
 			}
 			continue
+		}
+		if err != nil {
+			return meta, err
 		}
 		found = meta.take(object) || found
 	}

@@ -100,7 +100,10 @@ func packageFiles(fsys fs.FS) iter.Seq2[string, error] {
 // namesPackage tells a package manifest from a file-based catalog that has the
 // same name: only the first says packageName at its top.
 func namesPackage(fsys fs.FS, name string) (bool, error) {
-	text, err := fs.ReadFile(fsys, name)
+	text, err := document.Read(fsys, name)
+	if flawOf(err) != nil {
+		return false, nil //nolint:nilerr // no package manifest is so large
+	}
 	return packageNameKey.Match(text), err
 }
 
@@ -153,7 +156,7 @@ func (t legacyTree) read(file string) (packageManifest, error) {
 	problem := func(err error) error {
 		return registry.Problem{Message: err.Error(), Where: path.Join(t.name, file)}
 	}
-	text, err := fs.ReadFile(t.fsys, file)
+	text, err := document.Read(t.fsys, file)
 	if err != nil {
 		return m, err
 	}

@@ -1,6 +1,6 @@
 // Package document turns one document of YAML or JSON into compact JSON with
 // sorted keys and without HTML escapes, or says where it is broken and how
-// that is usually cured.
+// that is usually cured. A document costs bounded memory, whatever is in it.
 package document
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v2"
 )
 
 // Flaw is why a document cannot be read.
@@ -26,15 +26,29 @@ func (f *Flaw) Error() string { return f.Message }
 
 // FromYAML reads the first document of a text.
 func FromYAML(text []byte) ([]byte, error) {
-	raw, err := yaml.YAMLToJSON(text)
+	release, err := admit(len(text), yamlValues(text))
 	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var parsed any
+	if err := yaml.Unmarshal(text, &parsed); err != nil {
 		return nil, yamlFlaw(err)
 	}
-	return unescapeHTML(raw), nil
+	v, err := withStringKeys(parsed)
+	if err != nil {
+		return nil, err
+	}
+	return encodeWithin(v)
 }
 
 // FromJSON reads a JSON value. Numbers become what a float64 can hold.
 func FromJSON(text []byte) ([]byte, error) {
+	release, err := admit(len(text), jsonValues(text))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if out, ok := canonical(text); ok {
 		return out, nil
 	}
@@ -47,7 +61,20 @@ func decoded(text []byte) ([]byte, error) {
 	if err := json.Unmarshal(text, &v); err != nil {
 		return nil, jsonFlaw(text, err)
 	}
-	return Encode(v)
+	return encodeWithin(v)
+}
+
+// encodeWithin encodes what is not larger than a document may be. Aliases and
+// escapes can make a small text large.
+func encodeWithin(v any) ([]byte, error) {
+	if err := measure(v); err != nil {
+		return nil, err
+	}
+	out, err := Encode(v)
+	if err != nil {
+		return nil, &Flaw{Message: "no JSON can say this: " + err.Error(), Hint: "JSON knows no infinity and no value that is not a number"}
+	}
+	return out, nil
 }
 
 // Encode writes compact JSON without HTML escapes.
@@ -59,32 +86,6 @@ func Encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-var htmlEscapes = map[string]byte{"u003c": '<', "u003e": '>', "u0026": '&'}
-
-// unescapeHTML undoes what encoding/json does to < > and & in strings.
-func unescapeHTML(text []byte) []byte {
-	if !bytes.Contains(text, []byte(`\u00`)) {
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			out = append(out, text[i])
-			continue
-		}
-		if i+6 <= len(text) {
-			if c, ok := htmlEscapes[string(text[i+1:i+6])]; ok {
-				out = append(out, c)
-				i += 5
-				continue
-			}
-		}
-		out = append(out, text[i], text[i+1])
-		i++
-	}
-	return out
 }
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)

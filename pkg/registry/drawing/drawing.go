@@ -106,7 +106,7 @@ func (p Package) edgesTo(ch registry.Channel, e registry.Entry, way []string) []
 	for _, s := range e.Skips {
 		add(s, kindSkip, kindSkip)
 	}
-	if inRange, err := semver.ParseRange(e.SkipRange); err == nil {
+	if inRange, err := registry.ParseRange(e.SkipRange); err == nil {
 		for _, older := range ch.Entries {
 			if v, ok := p.version(older.Name); ok && older.Name != e.Name && inRange(v) {
 				add(older.Name, kindRange, "skipRange("+e.SkipRange+")")

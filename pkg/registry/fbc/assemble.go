@@ -18,6 +18,7 @@ type assembler struct {
 	deprecations []placed[deprecationsBlob]
 	bundles      map[[2]string]bool
 	problems     []registry.Problem
+	used         usage
 }
 
 type assembly struct {
@@ -26,6 +27,7 @@ type assembly struct {
 	where        string
 	deprecations map[string]string // of bundles
 	deprecated   bool              // an olm.deprecations was seen
+	places       map[string]int    // of channels, by name
 }
 
 type placed[T any] struct {
@@ -35,10 +37,6 @@ type placed[T any] struct {
 
 func newAssembler() *assembler {
 	return &assembler{packages: map[string]*assembly{}, bundles: map[[2]string]bool{}}
-}
-
-func (a *assembler) problem(where, hint, format string, args ...any) {
-	a.problems = append(a.problems, registry.Problem{Message: fmt.Sprintf(format, args...), Where: where, Hint: hint})
 }
 
 var (
@@ -63,7 +61,7 @@ func (a *assembler) addPackage(blob packageBlob, where string) {
 	case len(blob.Name) > maxLabel || !label.MatchString(blob.Name):
 		a.problem(where, "", "invalid package name %q: [must be lower case letters, digits and dashes, at most %d]", blob.Name, maxLabel)
 	}
-	a.packages[blob.Name] = &assembly{Package: packageOf(blob), where: where}
+	a.packages[blob.Name] = &assembly{Package: packageOf(blob), where: where, places: map[string]int{}}
 }
 
 // finish returns the packages, sorted, with everything that belongs to them.
@@ -92,10 +90,11 @@ func (a *assembler) placeChannel(ch placed[channelBlob]) {
 		a.problem(ch.where, "", "package %q contains channel with no name", ch.blob.Package)
 		return
 	}
-	if _, ok := p.Channel(ch.blob.Name); ok {
+	if _, ok := p.places[ch.blob.Name]; ok {
 		a.problem(ch.where, "", "package %q has duplicate channel %q", ch.blob.Package, ch.blob.Name)
 		return
 	}
+	p.places[ch.blob.Name] = len(p.Channels)
 	p.Channels = append(p.Channels, channelOf(ch.blob))
 }
 
@@ -132,7 +131,7 @@ func (a *assembler) deprecate(i int, d placed[deprecationsBlob]) {
 // apply notes the deprecation at place j and returns what is wrong with it.
 func (a *assembler) apply(p *assembly, j int, e deprecationEntry) string {
 	ref := e.Reference
-	i := slices.IndexFunc(p.Channels, func(ch registry.Channel) bool { return ch.Name == ref.Name })
+	i, known := p.places[ref.Name]
 	switch {
 	case ref.Schema == "":
 		return fmt.Sprintf("schema must be set for deprecation entry [%d] for package %q", j, p.Name)
@@ -140,7 +139,7 @@ func (a *assembler) apply(p *assembly, j int, e deprecationEntry) string {
 		return fmt.Sprintf("package name must be empty for deprecated package %q (specified %q)", p.Name, ref.Name)
 	case ref.Schema == schemaPackage:
 		p.Deprecation = e.Message
-	case ref.Schema == schemaChannel && i < 0:
+	case ref.Schema == schemaChannel && !known:
 		return fmt.Sprintf("cannot deprecate channel %q for package %q: channel not found", ref.Name, p.Name)
 	case ref.Schema == schemaChannel:
 		p.Channels[i].Deprecation = e.Message

@@ -32,6 +32,10 @@ func (s blobSource) Items(context.Context) iter.Seq2[registry.Item, error] {
 			all = append(all, p)
 		}
 		for _, p := range all {
+			if err := a.used.add(p); err != nil {
+				yield(registry.Item{}, err)
+				return
+			}
 			if item, ok := a.take(p); ok && !yield(item, nil) {
 				return
 			}

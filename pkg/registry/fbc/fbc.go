@@ -13,6 +13,8 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sync/semaphore"
+
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/pipeline"
@@ -37,6 +39,8 @@ type parsed struct {
 	deprecations *deprecationsBlob
 	blob         *registry.Blob
 	where        string
+	size         int // of the blob in JSON
+	weight       int // of what is under way until it is taken
 	err          error
 }
 
@@ -46,7 +50,11 @@ type parsed struct {
 func (s source) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 	return func(yield func(registry.Item, error) bool) {
 		a := newAssembler()
-		for p, err := range pipeline.Ordered(ctx, s.read) {
+		r := reader{source: s, underWay: semaphore.NewWeighted(maxUnderWay)}
+		for p, err := range pipeline.Ordered(ctx, r.read) {
+			if err == nil {
+				err = s.located(a.used.add(p))
+			}
 			if err != nil {
 				yield(registry.Item{}, err)
 				return
@@ -54,6 +62,7 @@ func (s source) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 			if item, ok := a.take(p); ok && !yield(item, nil) {
 				return
 			}
+			r.underWay.Release(int64(p.weight))
 		}
 		a.yieldPackages(yield)
 	}
@@ -101,18 +110,25 @@ func (a *assembler) take(p parsed) (registry.Item, bool) {
 	return registry.Item{}, false
 }
 
+// reader reads the files of a source.
+type reader struct {
+	source
+
+	underWay *semaphore.Weighted // bytes
+}
+
 // read starts the parsing of every document, in the order of files and lines.
-func (s source) read(ctx context.Context, start func(func() parsed) error) error {
-	names, err := files(s.fsys)
+func (r reader) read(ctx context.Context, start func(func() parsed) error) error {
+	names, err := files(r.fsys)
 	if err != nil {
-		return s.located(err)
+		return r.located(err)
 	}
 	for _, name := range names {
-		f, err := s.fsys.Open(name)
+		f, err := r.fsys.Open(name)
 		if err != nil {
-			return s.located(err)
+			return r.located(err)
 		}
-		err = s.readFile(ctx, f, name, start)
+		err = r.readFile(ctx, f, name, start)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
@@ -120,8 +136,8 @@ func (s source) read(ctx context.Context, start func(func() parsed) error) error
 	return ctx.Err()
 }
 
-func (s source) readFile(ctx context.Context, f fs.File, name string, start func(func() parsed) error) error {
-	file := path.Join(s.name, name)
+func (r reader) readFile(ctx context.Context, f fs.File, name string, start func(func() parsed) error) error {
+	file := path.Join(r.name, name)
 	for doc, err := range documents(f) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -132,7 +148,16 @@ func (s source) readFile(ctx context.Context, f fs.File, name string, start func
 		if err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
 		}
-		if err := start(func() parsed { return parse(doc, file) }); err != nil {
+		weight := len(doc.text)
+		if err := r.underWay.Acquire(ctx, int64(weight)); err != nil {
+			return err
+		}
+		err := start(func() parsed {
+			p := parse(doc, file)
+			p.weight = weight
+			return p
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -141,6 +166,9 @@ func (s source) readFile(ctx context.Context, f fs.File, name string, start func
 
 // located says which catalog a failure is about.
 func (s source) located(err error) error {
+	if err == nil {
+		return nil
+	}
 	if e, ok := errors.AsType[*failure.Error](err); ok {
 		return failure.New(e.Kind, "%q: %s", s.name, e.Message).WithHint("%s", e.Hint)
 	}
@@ -155,6 +183,7 @@ func parse(doc document, file string) parsed {
 	p := parsed{where: where(file, doc.line)}
 	m, err := parseMeta(doc)
 	if err == nil {
+		p.size = len(m.json)
 		err = p.decode(m)
 	}
 	if f, ok := errors.AsType[*flaw](err); ok {

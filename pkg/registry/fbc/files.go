@@ -3,7 +3,6 @@ package fbc
 import (
 	"errors"
 	"io/fs"
-	"path"
 	"strings"
 
 	"chandler.dev/olm/pkg/failure"
@@ -25,12 +24,9 @@ func files(fsys fs.FS) ([]string, error) {
 			if strings.HasPrefix(entry.Name(), "..") {
 				return fs.SkipDir
 			}
-			text, err := fs.ReadFile(fsys, path.Join(name, ignoreFile))
-			if err == nil {
-				ignore = append(ignore, patterns(name, string(text))...)
-			}
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
+			more, err := readPatterns(fsys, name)
+			if ignore = append(ignore, more...); len(ignore) > maxPatterns {
+				return tooMuch("the ignore files have more than %d lines", maxPatterns)
 			}
 			return err
 		case strings.HasPrefix(entry.Name(), ".."), entry.Name() == ignoreFile:

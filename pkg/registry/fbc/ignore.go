@@ -1,6 +1,9 @@
 package fbc
 
 import (
+	"errors"
+	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -14,6 +17,23 @@ type pattern struct {
 	segments []string
 	negated  bool
 	dirsOnly bool
+}
+
+// readPatterns reads the ignore file of a directory, if there is one.
+func readPatterns(fsys fs.FS, dir string) ([]pattern, error) {
+	f, err := fsys.Open(path.Join(dir, ignoreFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	text, err := io.ReadAll(io.LimitReader(f, maxIgnore+1))
+	if len(text) > maxIgnore {
+		return nil, tooMuch("an ignore file is larger than %d bytes", maxIgnore)
+	}
+	return patterns(dir, string(text)), err
 }
 
 // patterns reads an ignore file in a directory.
@@ -67,21 +87,29 @@ func (p pattern) matches(file string) bool {
 	return false
 }
 
+// matchSegments tries a name at a time. After a mismatch it goes back to the
+// last ** only, which takes one name more: enough, and it ends soon.
 func matchSegments(pattern, names []string) bool {
-	if len(pattern) == 0 {
-		return len(names) == 0
-	}
-	if pattern[0] == "**" {
-		for n := range len(names) + 1 {
-			if matchSegments(pattern[1:], names[n:]) {
-				return true
-			}
+	p, n := 0, 0
+	back, backTo := -1, 0 // the last **, and the name from which it tries next
+	for n < len(names) || p < len(pattern) {
+		switch {
+		case p < len(pattern) && pattern[p] == "**":
+			back, backTo = p, n+1
+			p++
+		case p < len(pattern) && n < len(names) && matchName(pattern[p], names[n]):
+			p, n = p+1, n+1
+		case back >= 0 && backTo <= len(names):
+			p, n = back+1, backTo
+			backTo++
+		default:
+			return false
 		}
-		return false
 	}
-	if len(names) == 0 {
-		return false
-	}
-	ok, err := path.Match(pattern[0], names[0])
-	return err == nil && ok && matchSegments(pattern[1:], names[1:])
+	return true
+}
+
+func matchName(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return err == nil && ok
 }

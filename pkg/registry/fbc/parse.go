@@ -58,6 +58,9 @@ func parseMeta(doc document) (meta, error) {
 			return meta{}, &flaw{message: fmt.Sprintf("expected value for key %q to be a string, got %s", key, fields[names[0]]), hint: "put it into quotes"}
 		}
 	}
+	if max(len(m.schema), len(m.pkg), len(m.name)) > maxName {
+		return meta{}, &flaw{message: fmt.Sprintf("the schema, package or name has more than %d letters", maxName), hint: "shorten it"}
+	}
 	if m.schema == "" {
 		return meta{}, &flaw{message: fmt.Sprintf("object '%s' is missing root schema field", abbreviated(text)), hint: "add schema, or exclude the file by .indexignore"}
 	}

@@ -9,10 +9,12 @@ import (
 	"iter"
 	"strings"
 	"unicode"
+
+	canon "chandler.dev/olm/pkg/registry/document"
 )
 
 // maxDocument bounds the memory that one document can cost.
-const maxDocument = 64 << 20
+const maxDocument = canon.MaxBytes
 
 var errTooLarge = fmt.Errorf("the document is larger than %d MiB", maxDocument>>20)
 

@@ -9,8 +9,11 @@ import (
 	"chandler.dev/olm/pkg/registry"
 )
 
-// maxSize bounds the value of an olm.constraint, in bytes.
-const maxSize = 128 << 10
+// Limits of an olm.constraint.
+const (
+	maxSize  = 128 << 10 // bytes
+	maxDepth = 100       // constraints in constraints
+)
 
 var errEmpty = errors.New("constraint is empty")
 
@@ -50,31 +53,33 @@ func parseConstraint(raw []byte) (Predicate, error) {
 	if err := decoder.Decode(&v); err != nil {
 		return nil, err
 	}
-	return v.predicate()
+	return v.predicate(maxDepth)
 }
 
 // predicate converts the value. Of several members the first in this order
 // counts, as in the existing resolver.
-func (v value) predicate() (Predicate, error) {
-	p, err := v.member()
+func (v value) predicate(levels int) (Predicate, error) {
+	p, err := v.member(levels)
 	if err != nil || v.FailureMessage == "" {
 		return p, err
 	}
 	return explained{p, v.FailureMessage}, nil
 }
 
-func (v value) member() (Predicate, error) {
+func (v value) member(levels int) (Predicate, error) {
 	switch {
+	case levels == 0:
+		return nil, fmt.Errorf("olm.constraint has more than %d levels", maxDepth)
 	case v.GVK != nil:
 		return gvkPredicate{registry.GVK{Group: v.GVK.Group, Version: v.GVK.Version, Kind: v.GVK.Kind}}, nil
 	case v.Package != nil:
 		return newPackage(*v.Package)
 	case v.All != nil:
-		return newCompound("all", v.All.Constraints)
+		return newCompound("all", v.All.Constraints, levels-1)
 	case v.Any != nil:
-		return newCompound("any", v.Any.Constraints)
+		return newCompound("any", v.Any.Constraints, levels-1)
 	case v.Not != nil:
-		return newCompound("not", v.Not.Constraints)
+		return newCompound("not", v.Not.Constraints, levels-1)
 	case v.Cel != nil:
 		return newCEL(v.Cel.Rule)
 	default:
@@ -82,13 +87,13 @@ func (v value) member() (Predicate, error) {
 	}
 }
 
-func newCompound(kind string, values []value) (Predicate, error) {
+func newCompound(kind string, values []value, levels int) (Predicate, error) {
 	if len(values) == 0 {
 		return nil, errEmpty
 	}
 	parts := make([]Predicate, len(values))
 	for i, v := range values {
-		p, err := v.predicate()
+		p, err := v.predicate(levels)
 		if err != nil {
 			return nil, err
 		}

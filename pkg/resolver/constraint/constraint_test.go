@@ -89,6 +89,8 @@ func TestUnreadable(t *testing.T) {
 		"a rule too long":        {"olm.constraint", `{"cel":{"rule":"` + strings.Repeat(" ", 20000) + `true"}}`, "exceeds"},
 		"a range of npm":         {"olm.package.required", `{"packageName":"p","versionRange":"^1.0.0"}`, "version range"},
 		"too much":               {"olm.constraint", `{"failureMessage":"` + strings.Repeat("x", 128<<10) + `"}`, "the limit is 131072"},
+		"too many levels":        {"olm.constraint", strings.Repeat(`{"not":{"constraints":[`, 101) + gvk("A") + strings.Repeat("]}}", 101), "more than 100 levels"},
+		"a range without end":    {"olm.package.required", `{"packageName":"p","versionRange":"1.0.0` + strings.Repeat(" || 1.0.0", 1000) + `"}`, "the limit is 4096"},
 		"no JSON":                {"olm.gvk.required", `x`, "invalid character"},
 	}
 	for name, tt := range tests {
@@ -98,6 +100,28 @@ func TestUnreadable(t *testing.T) {
 				t.Errorf("Unreadable = %v, want %q", f.Unreadable, tt.want)
 			}
 		})
+	}
+}
+
+// TestManyProperties reads as many properties as a document can hold.
+func TestManyProperties(t *testing.T) {
+	const n = 150_000
+	b := &registry.Bundle{}
+	for i := range n {
+		b.Properties = append(b.Properties, api(fmt.Sprint(i)), api(fmt.Sprint(i)))
+	}
+	for i := range 10_000 {
+		b.Properties = append(b.Properties, property("olm.gvk.required", fmt.Sprintf(`{"group":"g","kind":"%d","version":"v"}`, i%5000)))
+	}
+	f := constraint.Read(b)
+	if len(f.APIs) != n || len(f.Requires) != 5000 || f.Unreadable != nil {
+		t.Errorf("%d APIs, %d requirements, %v, want %d and 5000", len(f.APIs), len(f.Requires), f.Unreadable, n)
+	}
+	for range 20_000 {
+		b.Properties = append(b.Properties, property("olm.constraint", `{"cel":{"rule":"properties.all(p, p.type == 'x')"}}`))
+	}
+	if f := constraint.Read(b); f.Unreadable == nil || !strings.Contains(f.Unreadable.Error(), "more than 1048576 bytes") {
+		t.Errorf("Unreadable = %v, want that there is too much", f.Unreadable)
 	}
 }
 

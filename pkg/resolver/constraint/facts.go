@@ -31,6 +31,7 @@ type Facts struct {
 	Unreadable error
 
 	properties []registry.Property
+	required   int              // bytes of its requirements
 	versions   []semver.Version // its version wherever it states one
 	names      []string
 }
@@ -53,8 +54,34 @@ func Read(b *registry.Bundle) *Facts {
 	for _, id := range f.Packages {
 		f.addVersion(id.Version)
 	}
+	f.APIs = distinct(f.APIs)
 	slices.SortFunc(f.Requires, func(a, b Predicate) int { return strings.Compare(a.String(), b.String()) })
+	f.Requires = slices.CompactFunc(f.Requires, func(a, b Predicate) bool { return a.String() == b.String() })
 	return f
+}
+
+// maxRequired bounds the values of all requirements of a bundle, in bytes: they
+// are parsed, compiled and told.
+const maxRequired = 1 << 20
+
+// distinct leaves out what comes again.
+func distinct[T comparable](all []T) []T {
+	const few = 32
+	if len(all) <= few {
+		kept := all[:0]
+		for _, one := range all {
+			if !slices.Contains(kept, one) {
+				kept = append(kept, one)
+			}
+		}
+		return kept
+	}
+	seen := make(map[T]bool, len(all))
+	return slices.DeleteFunc(all, func(one T) bool {
+		again := seen[one]
+		seen[one] = true
+		return again
+	})
 }
 
 func (f *Facts) addVersion(text string) {
@@ -71,7 +98,7 @@ func (f *Facts) read(p registry.Property) {
 			f.Packages = append(f.Packages, id)
 		}
 	case registry.PropertyGVK:
-		if api, err := readGVK(p.Value); err == nil && !slices.Contains(f.APIs, api) {
+		if api, err := readGVK(p.Value); err == nil {
 			f.APIs = append(f.APIs, api)
 		}
 	case registry.PropertyLabel:
@@ -89,12 +116,18 @@ func (f *Facts) read(p registry.Property) {
 }
 
 func (f *Facts) require(p registry.Property) {
+	if !isRequirement(p.Type) {
+		return
+	}
+	if f.required += len(p.Value); f.required > maxRequired {
+		f.Requires, f.Unreadable = nil, fmt.Errorf("its requirements have more than %d bytes", maxRequired)
+		return
+	}
 	predicate, err := parse(p)
 	switch {
 	case err != nil && f.Unreadable == nil:
 		f.Unreadable = fmt.Errorf("parse property of type %q: %w", p.Type, err)
-	case predicate == nil:
-	case !slices.ContainsFunc(f.Requires, func(r Predicate) bool { return r.String() == predicate.String() }):
+	case predicate != nil:
 		f.Requires = append(f.Requires, predicate)
 	}
 }

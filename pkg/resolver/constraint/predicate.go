@@ -139,6 +139,15 @@ func (p explained) String() string {
 	return fmt.Sprintf("%s and message: %q", p.Predicate, p.message)
 }
 
+// isRequirement reports whether properties of a type require something.
+func isRequirement(kind string) bool {
+	switch kind {
+	case registry.PropertyGVKRequired, registry.PropertyPackageRequired, registry.PropertyLabelRequired, registry.PropertyConstraint:
+		return true
+	}
+	return false
+}
+
 // parse returns the requirement that a property states; nil if it states none.
 func parse(p registry.Property) (Predicate, error) {
 	switch p.Type {
@@ -168,7 +177,7 @@ type packageValue struct {
 }
 
 func newPackage(v packageValue) (Predicate, error) {
-	check, err := semver.ParseRange(v.VersionRange)
+	check, err := registry.ParseRange(v.VersionRange)
 	if err != nil {
 		return nil, fmt.Errorf("version range %q of package %q: %w", v.VersionRange, v.PackageName, err)
 	}
