@@ -77,7 +77,11 @@ func BenchmarkUpgrade(b *testing.B) {
 }
 
 func (s *stack) waitCatalog(t testing.TB) {
-	const name = "bench"
+	t.Helper()
+	s.waitCatalogNamed(t, "bench")
+}
+
+func (s *stack) waitCatalogNamed(t testing.TB, name string) {
 	t.Helper()
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
 		var source operatorsv1alpha1.CatalogSource
@@ -121,15 +125,21 @@ func (s *stack) writes(t testing.TB) int {
 func (s *stack) writeEvents(t testing.TB) (writes []auditEvent) {
 	t.Helper()
 	for _, e := range s.audit(t) {
-		if strings.HasPrefix(e.UserAgent, "chandler") && e.Stage == "ResponseComplete" && e.ResponseStatus.Code < 300 &&
-			e.ObjectRef.Resource != "events" && e.ObjectRef.Resource != "leases" {
-			switch e.Verb {
-			case "create", "update", "patch", "delete", "deletecollection":
-				writes = append(writes, e)
-			}
+		if e.isWrite() {
+			writes = append(writes, e)
 		}
 	}
 	return writes
+}
+
+// isWrite tells whether the controller changed something, events and leases
+// not counted.
+func (e auditEvent) isWrite() bool {
+	if !strings.HasPrefix(e.UserAgent, "chandler") || e.Stage != "ResponseComplete" || e.ResponseStatus.Code >= 300 ||
+		e.ObjectRef.Resource == "events" || e.ObjectRef.Resource == "leases" {
+		return false
+	}
+	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, e.Verb)
 }
 
 // logWrites prints how often each kind of object was written.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,33 +100,43 @@ func (s *stack) subscribe(t testing.TB, w wish) client.ObjectKey {
 // waitInstalled waits until the bundle of a Subscription is csv, runs, and is alone.
 func (s *stack) waitInstalled(t testing.TB, key client.ObjectKey, csv string) {
 	t.Helper()
-	testkit.Eventually(t, patience, func(ctx context.Context) error {
-		var sub operatorsv1alpha1.Subscription
-		if err := s.Client.Get(ctx, key, &sub); err != nil {
-			return err
+	testkit.Eventually(t, patience, func(ctx context.Context) error { return s.installed(ctx, key, csv) })
+}
+
+// errNotYet is what a check says that has nothing to tell.
+var errNotYet = errors.New("not yet")
+
+func (s *stack) isInstalled(t testing.TB, key client.ObjectKey, csv string) bool {
+	t.Helper()
+	return s.installed(t.Context(), key, csv) == nil
+}
+
+func (s *stack) installed(ctx context.Context, key client.ObjectKey, csv string) error {
+	var sub operatorsv1alpha1.Subscription
+	if err := s.Client.Get(ctx, key, &sub); err != nil {
+		return err
+	}
+	if sub.Status.InstalledCSV != csv || sub.Status.State != operatorsv1alpha1.SubscriptionStateAtLatest {
+		return fmt.Errorf("subscription %s: installed %q, current %q, state %q, conditions %s", key, sub.Status.InstalledCSV, sub.Status.CurrentCSV, sub.Status.State, conditions(&sub))
+	}
+	var csvs operatorsv1alpha1.ClusterServiceVersionList
+	if err := s.Client.List(ctx, &csvs, client.InNamespace(key.Namespace)); err != nil {
+		return err
+	}
+	var others []string
+	for i := range csvs.Items {
+		c := &csvs.Items[i]
+		if c.Name == csv && c.Status.Phase == operatorsv1alpha1.CSVPhaseSucceeded {
+			continue
 		}
-		if sub.Status.InstalledCSV != csv || sub.Status.State != operatorsv1alpha1.SubscriptionStateAtLatest {
-			return fmt.Errorf("subscription %s: installed %q, current %q, state %q, conditions %s", key, sub.Status.InstalledCSV, sub.Status.CurrentCSV, sub.Status.State, conditions(&sub))
+		if !c.IsCopied() {
+			others = append(others, fmt.Sprintf("%s %s/%s: %s %v", c.Name, c.Status.Phase, c.Status.Reason, c.Status.Message, unmet(c)))
 		}
-		var csvs operatorsv1alpha1.ClusterServiceVersionList
-		if err := s.Client.List(ctx, &csvs, client.InNamespace(key.Namespace)); err != nil {
-			return err
-		}
-		var others []string
-		for i := range csvs.Items {
-			c := &csvs.Items[i]
-			if c.Name == csv && c.Status.Phase == operatorsv1alpha1.CSVPhaseSucceeded {
-				continue
-			}
-			if !c.IsCopied() {
-				others = append(others, fmt.Sprintf("%s %s/%s: %s %v", c.Name, c.Status.Phase, c.Status.Reason, c.Status.Message, unmet(c)))
-			}
-		}
-		if len(others) > 0 {
-			return fmt.Errorf("not only %s Succeeded in %s: %q", csv, key.Namespace, others)
-		}
-		return nil
-	})
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("not only %s Succeeded in %s: %q", csv, key.Namespace, others)
+	}
+	return nil
 }
 
 func unmet(csv *operatorsv1alpha1.ClusterServiceVersion) (names []string) {

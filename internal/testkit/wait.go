@@ -15,8 +15,14 @@ import (
 // last complaint when timeout has passed.
 func Eventually(t testing.TB, timeout time.Duration, check func(context.Context) error) {
 	t.Helper()
+	EventuallyEvery(t, 25*time.Millisecond, timeout, check)
+}
+
+// EventuallyEvery is Eventually with a given time between two questions.
+func EventuallyEvery(t testing.TB, interval, timeout time.Duration, check func(context.Context) error) {
+	t.Helper()
 	last := fmt.Errorf("never asked")
-	err := wait.PollUntilContextTimeout(t.Context(), 25*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), interval, timeout, true, func(ctx context.Context) (bool, error) {
 		err := check(ctx)
 		if err == nil || ctx.Err() == nil && !strings.Contains(err.Error(), "context deadline") {
 			last = err // what a check says at the end of its time is about the time
