@@ -50,7 +50,7 @@ func serveBare(spec string) {
 
 // message returns a bundle of about n bytes.
 func message(n int) []byte {
-	return wire.Template{CSV: bytes.Repeat([]byte("x"), n/2)}.AppendTo(nil, wire.Fields{})
+	return wire.Template{CSV: bytes.Repeat([]byte("x"), n/2)}.AppendTo(nil, wire.Fields{}).Whole()
 }
 
 func (s *bareServer) ListPackages(*api.ListPackageRequest, grpc.ServerStreamingServer[api.PackageName]) error {

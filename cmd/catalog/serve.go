@@ -31,6 +31,7 @@ const (
 	defaultAddress     = "127.0.0.1:50051"
 	defaultHTTPAddress = "127.0.0.1:8080"
 	drainTimeout       = 20 * time.Second
+	gcPercent          = 30
 )
 
 type serveOptions struct {
@@ -115,11 +116,6 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 	if err := o.cache.check(); err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		// Answers are large and short-lived: collecting more often costs little
-		// and halves the memory.
-		debug.SetGCPercent(50)
-	}
 	s := &server{
 		options: o, log: slog.New(slog.NewTextHandler(stderr, nil)), clock: clock.RealClock{},
 		hosts: rpc.NewHosts(), health: &rpc.Health{}, metrics: newMetrics(),
@@ -129,6 +125,10 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 		if err := s.load(ctx, one); err != nil {
 			return err
 		}
+	}
+	if os.Getenv("GOGC") == "" {
+		// What is alive is small: collecting more often costs little.
+		debug.SetGCPercent(gcPercent)
 	}
 	if o.cache.only {
 		return nil

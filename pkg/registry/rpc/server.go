@@ -27,7 +27,10 @@ func Register(ctx context.Context, s grpc.ServiceRegistrar, store registry.Store
 
 // RegisterHosts makes a server answer from several catalogs.
 func RegisterHosts(s grpc.ServiceRegistrar, hosts *Hosts) {
-	api.RegisterRegistryServer(s, &server{hosts: hosts})
+	s.RegisterService(withReplies(map[string]grpc.MethodHandler{
+		"GetBundle":                    replying(api.Registry_GetBundle_FullMethodName, (*server).bundle),
+		"GetDefaultBundleThatProvides": replying(api.Registry_GetDefaultBundleThatProvides_FullMethodName, (*server).defaultBundle),
+	}), &server{hosts: hosts})
 	api.RegisterExperimentalRegistryServer(s, &experimental{hosts: hosts})
 	registryv1.RegisterCatalogServer(s, &catalog{hosts: hosts})
 }
@@ -67,14 +70,14 @@ func (s *server) GetPackage(ctx context.Context, req *api.GetPackageRequest) (*a
 	return p, toStatus(err)
 }
 
-func (s *server) GetBundle(ctx context.Context, req *api.GetBundleRequest) (*api.Bundle, error) {
+// bundle answers GetBundle.
+func (s *server) bundle(ctx context.Context, req *api.GetBundleRequest) (*reply, error) {
 	c, done, err := s.hosts.enter(ctx)
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, err
 	}
 	defer done()
-	b, err := c.answers.BundleAnswer(ctx, wire.Address{Package: req.GetPkgName(), Channel: req.GetChannelName(), Bundle: req.GetCsvName()})
-	return b, toStatus(err)
+	return bundleReply(ctx, c.answers, wire.Address{Package: req.GetPkgName(), Channel: req.GetChannelName(), Bundle: req.GetCsvName()})
 }
 
 func (s *server) GetBundleForChannel(ctx context.Context, req *api.GetBundleInChannelRequest) (*api.Bundle, error) {
@@ -189,24 +192,24 @@ func (s *server) GetLatestChannelEntriesThatProvide(req *api.GetLatestProvidersR
 	return sendEntries(stream, wire.ProviderEntries(members), noProvider(gvk))
 }
 
-func (s *server) GetDefaultBundleThatProvides(ctx context.Context, req *api.GetDefaultProviderRequest) (*api.Bundle, error) {
+// defaultBundle answers GetDefaultBundleThatProvides.
+func (s *server) defaultBundle(ctx context.Context, req *api.GetDefaultProviderRequest) (*reply, error) {
 	c, done, err := s.hosts.enter(ctx)
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, err
 	}
 	defer done()
-	b, err := defaultProvider(ctx, c.answers, registry.GVK{Group: req.GetGroup(), Version: req.GetVersion(), Kind: req.GetKind()})
-	return b, toStatus(err)
+	return defaultProvider(ctx, c.answers, registry.GVK{Group: req.GetGroup(), Version: req.GetVersion(), Kind: req.GetKind()})
 }
 
 // defaultProvider returns the first head of a default channel that provides an API.
-func defaultProvider(ctx context.Context, answers wire.Answers, gvk registry.GVK) (*api.Bundle, error) {
+func defaultProvider(ctx context.Context, answers wire.Answers, gvk registry.GVK) (*reply, error) {
 	at, err := answers.DefaultProvider(ctx, gvk)
 	if err != nil {
 		return nil, err
 	}
 	if at != (wire.Address{}) {
-		return answers.BundleAnswer(ctx, at)
+		return bundleReply(ctx, answers, at)
 	}
 	latest, err := answers.Latest(ctx, gvk)
 	if err != nil {

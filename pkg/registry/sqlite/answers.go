@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -18,8 +17,8 @@ import (
 const (
 	packageAnswerQuery = `SELECT answer FROM package WHERE name = ?`
 
-	bundleAnswerQuery = `SELECT e.place, b.common_z, b.kind, b.content_z, p.description, p.icon
-		FROM entry e JOIN bundle b ON b.id = e.bundle JOIN package p ON p.name = e.package
+	bundleAnswerQuery = `SELECT e.place, b.common_z, b.kind, b.content_z
+		FROM entry e JOIN bundle b ON b.id = e.bundle
 		WHERE e.package = ? AND e.channel = ? AND e.name = ?`
 
 	latestQuery = `SELECT l.package, l.channel, c.head, e.replaces, e.skip_range, l.skips
@@ -63,62 +62,65 @@ func (s *Store) PackageAnswer(ctx context.Context, name string) (*api.Package, e
 }
 
 func (s *Store) BundleAnswer(ctx context.Context, at wire.Address) (*api.Bundle, error) {
-	d, err := s.dictionary(ctx, at.Package)
+	answer, err := s.AppendBundleAnswer(ctx, at, nil)
 	if err != nil {
 		return nil, err
+	}
+	return wire.Encoded(answer.Whole()), nil
+}
+
+func (s *Store) AppendBundleAnswer(ctx context.Context, at wire.Address, dst []byte) (wire.Answer, error) {
+	pkg, err := s.shared(ctx, at.Package)
+	if err != nil {
+		return wire.Answer{}, err
 	}
 	rows, err := s.bundleAnswer.QueryContext(point(ctx), at.Package, at.Channel, at.Bundle)
 	if err != nil {
-		return nil, err
+		return wire.Answer{}, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err reports it
 	if !rows.Next() {
-		return nil, errors.Join(rows.Err(), s.missing(ctx, at))
+		return wire.Answer{}, errors.Join(rows.Err(), s.missing(ctx, at))
 	}
 	var (
-		place, common, content, description, icon sql.RawBytes
-		kind                                      contentKind
+		place, common, content sql.RawBytes
+		kind                   contentKind
 	)
-	if err := rows.Scan(&place, &common, &kind, &content, &description, &icon); err != nil {
-		return nil, err
+	if err := rows.Scan(&place, &common, &kind, &content); err != nil {
+		return wire.Answer{}, err
 	}
-	scratch := scratches.Get().(*scratch) // the pool holds nothing else
-	defer scratches.Put(scratch)
-	if scratch.common, err = expandWith(d.common, append(scratch.common[:0], place...), common); err != nil {
-		return nil, err
+	if dst, err = expandWith(pkg.common, append(dst, place...), common); err != nil {
+		return wire.Answer{}, err
 	}
-	fields, err := scratch.join(kind, d, content, wire.Fields{Description: description, Icon: icon})
-	if err != nil {
-		return nil, err
-	}
-	return wire.Encoded(fields), rows.Err()
+	answer, err := pkg.append(dst, kind, content)
+	return answer, errors.Join(err, rows.Err())
 }
 
-// scratch holds the parts of an answer while it is put together, so that only
-// the answer is allocated.
-type scratch struct {
-	common, content []byte
-}
-
-var scratches = sync.Pool{New: func() any { return &scratch{} }}
-
-// join returns the common fields with the encoded content fields of a bundle.
-func (s *scratch) join(kind contentKind, d dictionary, z []byte, pkg wire.Fields) ([]byte, error) {
-	if kind == noContent {
-		return slices.Clone(s.common), nil
+// append appends the content of a bundle to its other fields.
+func (p shared) append(dst []byte, kind contentKind, z []byte) (wire.Answer, error) {
+	switch kind {
+	case messageContent:
+		all, err := expandWith(p.content, dst, z)
+		return wire.Answer{Fields: all}, err
+	case templateContent, bothContent:
+	case noContent:
+		return wire.Answer{Fields: dst}, nil
 	}
-	var err error
-	if s.content, err = expandWith(d.content, s.content[:0], z); err != nil {
-		return nil, err
-	}
-	if kind == messageContent {
-		return slices.Concat(s.common, s.content), nil
-	}
-	t, _, err := decodeTemplate(s.content)
+	n, err := expandedLen(z)
 	if err != nil {
-		return nil, err
+		return wire.Answer{}, err
 	}
-	return t.AppendTo(slices.Clip(s.common), pkg), nil
+	start := len(dst) + p.fields.Room()
+	dst = slices.Grow(dst, p.fields.Room()+n)
+	all, err := expandWith(p.content, dst[:start], z)
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	t, _, err := decodeTemplate(all[start:])
+	if err != nil {
+		return wire.Answer{}, err
+	}
+	return t.AppendTo(dst, p.fields), nil
 }
 
 // missing says what of an address the catalog does not have.

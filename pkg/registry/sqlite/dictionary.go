@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/s2"
+
+	"chandler.dev/olm/pkg/registry/wire"
 )
 
 // Bundles of a package look alike, so the first one is the dictionary for all
@@ -37,11 +39,20 @@ func compressWith(d *s2.Dict, b []byte) []byte {
 	return d.EncodeBetter(nil, b)
 }
 
-// expandWith appends what compressWith was given to dst.
-func expandWith(d *s2.Dict, dst, z []byte) ([]byte, error) {
+// expandedLen returns the length of what compressWith was given.
+func expandedLen(z []byte) (int, error) {
 	n, err := s2.DecodedLen(z)
 	if err != nil || n > maxBlob {
-		return nil, errDamaged
+		return 0, errDamaged
+	}
+	return n, nil
+}
+
+// expandWith appends what compressWith was given to dst.
+func expandWith(d *s2.Dict, dst, z []byte) ([]byte, error) {
+	n, err := expandedLen(z)
+	if err != nil {
+		return nil, err
 	}
 	start := len(dst)
 	if cap(dst)-start < n {
@@ -59,53 +70,65 @@ func expandWith(d *s2.Dict, dst, z []byte) ([]byte, error) {
 	return dst[:start+n], nil
 }
 
-// maxDictionaries bounds the memory of dictionaries that are kept ready.
-const maxDictionaries = 20 << 20
+// maxSharedBytes bounds the memory of what is kept ready of packages.
+const maxSharedBytes = 14 << 20
 
-// dictionaries are those that were needed, until there are too many.
-type dictionaries struct {
+// shared is what the bundles of a package have in common.
+type shared struct {
+	dictionary
+
+	fields wire.Fields
+}
+
+// sharedCache holds what was needed, until it is too much.
+type sharedCache struct {
 	mu    sync.Mutex
-	ready map[string]dictionary
+	ready map[string]shared
 	bytes int
 }
 
-// dictionary returns the dictionary of a package.
-func (s *Store) dictionary(ctx context.Context, pkg string) (dictionary, error) {
-	s.dictionaries.mu.Lock()
-	d, ok := s.dictionaries.ready[pkg]
-	s.dictionaries.mu.Unlock()
+// shared returns what the bundles of a package have in common.
+func (s *Store) shared(ctx context.Context, pkg string) (shared, error) {
+	s.cache.mu.Lock()
+	all, ok := s.cache.ready[pkg]
+	s.cache.mu.Unlock()
 	if ok {
-		return d, nil
+		return all, nil
 	}
 	var common, content []byte
-	err := s.db.QueryRowContext(point(ctx), `SELECT common_z, content_z FROM dictionary WHERE package = ?`, pkg).Scan(&common, &content)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return d, err
+	err := s.db.QueryRowContext(point(ctx), `SELECT d.common_z, d.content_z, p.description, p.icon
+		FROM dictionary d JOIN package p ON p.name = d.package WHERE d.package = ?`, pkg).
+		Scan(&common, &content, &all.fields.Description, &all.fields.Icon)
+	if errors.Is(err, sql.ErrNoRows) {
+		return all, nil // nothing is kept of names that anybody makes up
 	}
-	size := 0
-	for z, to := range map[*[]byte]**s2.Dict{&common: &d.common, &content: &d.content} {
+	if err != nil {
+		return all, err
+	}
+	size := len(all.fields.Description) + len(all.fields.Icon)
+	for z, to := range map[*[]byte]**s2.Dict{&common: &all.common, &content: &all.content} {
 		if len(*z) == 0 {
 			continue
 		}
 		data, err := expand(nil, *z)
 		if err != nil {
-			return d, err
+			return all, err
 		}
 		if *to = s2.NewDict(data); *to == nil {
-			return d, errDamaged
+			return all, errDamaged
 		}
 		size += len(data)
 	}
-	s.dictionaries.keep(pkg, d, size)
-	return d, nil
+	s.cache.keep(pkg, all, size)
+	return all, nil
 }
 
-func (c *dictionaries) keep(pkg string, d dictionary, size int) {
+func (c *sharedCache) keep(pkg string, all shared, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ready == nil || c.bytes+size > maxDictionaries {
-		c.ready, c.bytes = map[string]dictionary{}, 0
+	if c.ready == nil || c.bytes+size > maxSharedBytes {
+		c.ready, c.bytes = map[string]shared{}, 0
 	}
-	c.ready[pkg] = d
+	c.ready[pkg] = all
 	c.bytes += size
 }

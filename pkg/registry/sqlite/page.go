@@ -79,7 +79,7 @@ func (s *Store) listed(ctx context.Context, page []byte) (*api.Bundle, []byte, e
 	if kind != messageContent {
 		return wire.Encoded(msg), rest, nil
 	}
-	d, err := s.dictionary(ctx, pkg)
+	d, err := s.shared(ctx, pkg)
 	if err != nil {
 		return nil, nil, err
 	}

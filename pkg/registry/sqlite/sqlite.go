@@ -39,7 +39,7 @@ type Store struct {
 	db     *sql.DB
 	digest string
 
-	dictionaries dictionaries
+	cache sharedCache
 
 	bundleAnswer, packageAnswer, latest, defaultProvider *sql.Stmt
 }
@@ -48,6 +48,8 @@ var (
 	_ registry.Store  = (*Store)(nil)
 	_ registry.Source = (*Store)(nil)
 	_ wire.Answers    = (*Store)(nil)
+
+	_ wire.BundleAppender = (*Store)(nil)
 )
 
 // Open opens the catalog file at path for reading. failure.NotFound if there is
@@ -57,7 +59,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := checkSeal(path); err != nil {
 		return nil, err
 	}
-	dsn, err := dataSource(path, "mode=ro&immutable=1&_query_only=1&_cache_size=-512")
+	dsn, err := dataSource(path, "mode=ro&immutable=1&_query_only=1&_cache_size=-256")
 	if err != nil {
 		return nil, err
 	}

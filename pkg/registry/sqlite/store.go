@@ -81,7 +81,7 @@ const bundlesQuery = `SELECT b.common_z, 0, NULL, b.images_z,
 
 func (s *Store) Bundles(ctx context.Context, pkg string) iter.Seq2[registry.Bundle, error] {
 	return func(yield func(registry.Bundle, error) bool) {
-		d, err := s.dictionary(ctx, pkg)
+		d, err := s.shared(ctx, pkg)
 		if err != nil {
 			yield(registry.Bundle{}, err)
 			return
@@ -100,7 +100,7 @@ func (s *Store) Bundles(ctx context.Context, pkg string) iter.Seq2[registry.Bund
 }
 
 func (s *Store) Bundle(ctx context.Context, pkg, name string) (registry.Bundle, error) {
-	d, err := s.dictionary(ctx, pkg)
+	d, err := s.shared(ctx, pkg)
 	if err != nil {
 		return registry.Bundle{}, err
 	}

@@ -30,6 +30,13 @@ type Reader interface {
 	Blobs(ctx context.Context, schema, pkg string) ([]registry.Blob, error)
 }
 
+// BundleAppender is what Answers offer that can write the answer of GetBundle
+// into memory that was used before.
+type BundleAppender interface {
+	// AppendBundleAnswer appends the answer to dst.
+	AppendBundleAnswer(ctx context.Context, at Address, dst []byte) (Answer, error)
+}
+
 // Asker answers calls that search.
 type Asker interface {
 	// Upgrading returns the entries of all channels that replace or skip a bundle.

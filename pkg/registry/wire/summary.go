@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -182,18 +183,49 @@ func (t Template) appendTo(all []byte, f Fields) []byte {
 	return append(all, t.CSV[t.IconAt:]...)
 }
 
-// AppendTo appends the encoded content fields of a bundle whose summary this is.
-func (t Template) AppendTo(fields []byte, f Fields) []byte {
+// Answer is the encoded answer of GetBundle. A summary is in it twice, as
+// csvJson and as the only object; it is kept once.
+type Answer struct {
+	Fields  []byte
+	Summary int // how many bytes at the end of Fields follow once more
+}
+
+// Repetition returns what comes between the fields and the end of them that
+// follows once more; nothing if nothing follows.
+func (a Answer) Repetition() []byte {
+	if a.Summary == 0 {
+		return nil
+	}
+	return protowire.AppendVarint(protowire.AppendTag(nil, objectField, protowire.BytesType), uint64(a.Summary))
+}
+
+// Whole returns all encoded fields.
+func (a Answer) Whole() []byte {
+	if a.Summary == 0 {
+		return a.Fields
+	}
+	return slices.Concat(a.Fields, a.Repetition(), a.Fields[len(a.Fields)-a.Summary:])
+}
+
+// AppendTo appends the content fields of a bundle whose summary this is to its
+// other fields. The template may be in the memory behind them, if Room is left
+// between: it is moved to where it has to be.
+func (t Template) AppendTo(fields []byte, f Fields) Answer {
 	n := t.size(f)
-	fields = slices.Grow(fields, 2*(n+protowire.SizeVarint(uint64(n))+1))
+	fields = slices.Grow(fields, fieldHead+n)
 	fields = protowire.AppendTag(fields, csvJSONField, protowire.BytesType)
 	fields = protowire.AppendVarint(fields, uint64(n))
-	start := len(fields)
-	fields = t.appendTo(fields, f)
-	csvJSON := fields[start:]
-	fields = protowire.AppendTag(fields, objectField, protowire.BytesType)
-	return protowire.AppendBytes(fields, csvJSON)
+	return Answer{Fields: t.appendTo(fields, f), Summary: n}
 }
+
+// Room returns how much AppendTo writes at most before it has read the template
+// that far.
+func (f Fields) Room() int {
+	return fieldHead + len(f.Description) + len(f.Icon)
+}
+
+// fieldHead is the most that comes before the content of a field.
+const fieldHead = 1 + binary.MaxVarintLen64
 
 // Fields are the fields of a package, as JSON with a comma behind, that go
 // into the templates of its bundles. They are empty if the package has none.
