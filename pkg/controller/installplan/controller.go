@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"chandler.dev/olm/pkg/controller/installplan/drift"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/install"
 	"chandler.dev/olm/pkg/install/kube"
@@ -71,7 +72,8 @@ type Options struct {
 type Reconciler struct {
 	o       Options
 	settled settled
-	wounded wounded
+	wounds  drift.Wounds
+	drift   *drift.Watcher // nil until the reconciler is set up with a manager
 
 	mu     sync.Mutex
 	scoped map[types.NamespacedName]*kube.Cluster // by ServiceAccount
@@ -82,7 +84,7 @@ func New(o Options) *Reconciler {
 	if o.RetryWindow == 0 {
 		o.RetryWindow = DefaultRetryWindow
 	}
-	return &Reconciler{o: o}
+	return &Reconciler{o: o, wounds: drift.Wounds{Clock: o.Clock}}
 }
 
 // OptionsFor returns Options that use mgr.
@@ -141,13 +143,14 @@ func plannedCRDs(obj client.Object) []string {
 
 // SetupWithManager starts the reconciler with mgr. A plan is woken by itself,
 // by the OperatorGroup of its namespace, without which it cannot run, by the
-// CustomResourceDefinitions that it waits for, and when something is missing
-// that it installed.
+// CustomResourceDefinitions that it waits for, and when somebody changes or
+// deletes what it installed.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	indexer := mgr.GetFieldIndexer()
 	if err := errors.Join(
 		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, crdIndex, plannedCRDs),
 		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, operatorIndex, plannedOperators),
+		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, objectIndex, plannedObjects),
 	); err != nil {
 		return err
 	}
@@ -157,7 +160,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&operatorsv1.OperatorGroup{}, handler.EnqueueRequestsFromMapFunc(r.plansOfNamespace)).
 		Watches(&apiextensionsv1.CustomResourceDefinition{}, handler.EnqueueRequestsFromMapFunc(r.plansOfCRD)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)})
-	return r.watchHealth(b).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	c, err := r.watchUnmet(b).Build(reconcile.AsReconciler(mgr.GetClient(), r))
+	if err != nil {
+		return err
+	}
+	made, err := drift.NewCache(mgr)
+	if err != nil {
+		return err
+	}
+	r.drift = drift.NewWatcher(made, c, r.reported)
+	return nil
 }
 
 func (r *Reconciler) plansOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
@@ -203,6 +215,19 @@ type scope struct {
 	seen     install.Observation
 	done     bool
 	leaving  bool // the namespace is being deleted
+
+	// For a plan that is over.
+	living map[string]bool       // operators, by name
+	wounds map[drift.Object]bool // what to look at
+
+	mu      sync.Mutex // guards written while a phase writes side by side
+	written []int      // indexes of items that were changed
+}
+
+func (s *scope) wrote(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written = append(s.written, i)
 }
 
 // Reconcile runs the steps, then writes status once.

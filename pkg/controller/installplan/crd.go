@@ -280,6 +280,7 @@ func (r *Reconciler) replaceCRD(ctx context.Context, s *scope, i int, change crd
 // wrote notes the API server's reply to a write.
 func (r *Reconciler) wrote(s *scope, i int, crd *apiextensionsv1.CustomResourceDefinition) {
 	r.settled.put(&crd.ObjectMeta, s.items[i].digest)
+	s.wrote(i)
 	state := install.Ready
 	if !isEstablished(crd) {
 		state = install.Waiting

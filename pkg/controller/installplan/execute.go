@@ -230,6 +230,9 @@ func (r *Reconciler) applyObject(ctx context.Context, s *scope, i int) error {
 	if err != nil {
 		return err
 	}
+	if result.Written {
+		s.wrote(i)
+	}
 	s.record(i, install.Ready, result.Object.GetCreationTimestamp())
 	return nil
 }

@@ -56,6 +56,8 @@ const (
 	waitingRetry = 2 * time.Second
 	curableRetry = 5 * time.Second
 	blockedRetry = 15 * time.Second
+	// What a complete plan installed and nobody can put back now.
+	unhealedRetry = 5 * time.Minute
 )
 
 // conclude turns what a pass ended with into the status of the plan and says

@@ -35,6 +35,9 @@ const conflictRetries = 4
 // we change an object that they made, so that fields can be removed from it.
 var formerManagers = sets.New("catalog", "olm", "olm.install", "operator-lifecycle-manager")
 
+// FormerManagers returns the field managers of v0.
+func FormerManagers() sets.Set[string] { return formerManagers.Clone() }
+
 // Ensure makes an object be as obj says: created if it is absent, changed by
 // server-side apply if it differs, left alone otherwise. Fields that obj does
 // not name belong to others and stay; owner references that an object has to
