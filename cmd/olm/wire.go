@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"chandler.dev/olm/pkg/controller/cached"
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
 	"chandler.dev/olm/pkg/controller/catalogsource/pull"
@@ -30,7 +31,7 @@ import (
 // cacheOptions keep the memory of the controller proportional to what it
 // manages, whatever else the cluster holds.
 func cacheOptions() cache.Options {
-	return cache.Options{ByObject: csv.CacheObjects(), DefaultTransform: cache.TransformStripManagedFields()}
+	return cache.Options{ByObject: cached.Objects(), DefaultTransform: cache.TransformStripManagedFields()}
 }
 
 // clientOptions send reads of kinds that are too large or too secret to cache

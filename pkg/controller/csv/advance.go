@@ -31,7 +31,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) (step.Outcome, error
 	}
 	s.recheck = last.Recheck
 	if s.recheck == 0 && last.Phase == v1alpha1.CSVPhaseSucceeded {
-		s.recheck = w.served.rest(r.clock.Now())
+		s.recheck = w.served.Rest(r.clock.Now())
 	}
 	if w.requirements != nil {
 		s.csv.SetRequirementStatus(w.requirements)
@@ -43,7 +43,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope) (step.Outcome, error
 func (r *Reconciler) act(ctx context.Context, s *scope, w *world, d phase.Decision) error {
 	if d.Do == phase.Apply || d.Do == phase.SwitchOn {
 		var err error
-		if w.served.cluster, err = r.scopes.of(s.group.group); err != nil {
+		if w.served.Cluster, err = r.scopes.of(s.group.group); err != nil {
 			return err
 		}
 	}
@@ -51,7 +51,7 @@ func (r *Reconciler) act(ctx context.Context, s *scope, w *world, d phase.Decisi
 	case phase.Apply:
 		return r.install(ctx, s, w)
 	case phase.SwitchOn:
-		return r.switchOn(ctx, s.csv, w.served)
+		return r.exposer.SwitchOn(ctx, s.csv, w.served)
 	case phase.TearDown:
 		return r.tearDown(ctx, w.existing)
 	case phase.Delete:

@@ -6,17 +6,13 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"chandler.dev/olm/pkg/controller/csv/serving"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/install/render"
 )
@@ -40,7 +36,7 @@ func (r *Reconciler) cleanUp(ctx context.Context, s *scope) (step.Outcome, error
 	if !controllerutil.ContainsFinalizer(s.csv, Finalizer) {
 		return step.Stop(), nil
 	}
-	if err := r.resetConversions(ctx, s.csv); err != nil {
+	if err := r.exposer.Reset(ctx, s.csv); err != nil {
 		return step.Stop(), err
 	}
 	for _, gvk := range unreachable {
@@ -75,39 +71,6 @@ func (r *Reconciler) deleteOwned(ctx context.Context, gvk schema.GroupVersionKin
 		}
 		obj.SetGroupVersionKind(gvk)
 		if err := client.IgnoreNotFound(r.client.Delete(ctx, obj)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// resetConversions takes back the conversion of CRDs that no successor converts. (OLM
-// leaves it behind when an upgrade drops the webhook.)
-func (r *Reconciler) resetConversions(ctx context.Context, csv *v1alpha1.ClusterServiceVersion) error {
-	converted := serving.ConversionCRDs(csv)
-	if len(converted) == 0 {
-		return nil
-	}
-	all := &v1alpha1.ClusterServiceVersionList{}
-	if err := r.client.List(ctx, all, client.InNamespace(csv.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return err
-	}
-	kept := sets.Set[string]{}
-	for i := range all.Items {
-		if all.Items[i].Spec.Replaces == csv.Name && all.Items[i].DeletionTimestamp.IsZero() {
-			kept.Insert(serving.ConversionCRDs(&all.Items[i])...)
-		}
-	}
-	for _, name := range converted {
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		err := r.client.Get(ctx, client.ObjectKey{Name: name}, crd)
-		if apierrors.IsNotFound(err) || err == nil && (kept.Has(name) || !serving.ConvertsHere(csv, crd.Spec.Conversion)) {
-			continue
-		}
-		if err == nil {
-			err = r.setConversion(ctx, r.scopes.full, name, &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter})
-		}
-		if err != nil {
 			return err
 		}
 	}

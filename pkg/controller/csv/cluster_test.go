@@ -37,6 +37,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"chandler.dev/olm/internal/testkit"
+	"chandler.dev/olm/pkg/controller/cached"
 	"chandler.dev/olm/pkg/controller/copiedcsv"
 	"chandler.dev/olm/pkg/controller/csv"
 	"chandler.dev/olm/pkg/controller/csv/serving"
@@ -138,7 +139,7 @@ func startControllers(t testing.TB, cfg *rest.Config) {
 	ctrl.SetLogger(logr.Discard())
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: testScheme(t), Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache:      cache.Options{ByObject: csv.CacheObjects()},
+		Cache:      cache.Options{ByObject: cached.Objects()},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"chandler.dev/olm/pkg/controller/csv/expose"
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/install/kube"
@@ -59,6 +60,7 @@ type Reconciler struct {
 	clock    clock.PassiveClock
 	memory   *memory
 	claims   *claims
+	exposer  *expose.Exposer
 }
 
 // New returns a Reconciler.
@@ -68,6 +70,7 @@ func New(o Options) *Reconciler {
 		version: &serverVersion{reader: o.Version, clock: o.Clock},
 		memory:  newMemory(o.Clock),
 		claims:  &claims{client: o.Client, live: o.Live},
+		exposer: &expose.Exposer{Client: o.Client, Live: o.Live, Full: o.Cluster, Clock: o.Clock},
 	}
 }
 

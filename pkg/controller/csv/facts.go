@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv/requirement"
+	"chandler.dev/olm/pkg/controller/csv/serving"
 )
 
 // requirements checks what csv needs, preferring the cache. What the cache leaves out,
@@ -82,21 +83,12 @@ func (r *Reconciler) apiServices(ctx context.Context, csv *v1alpha1.ClusterServi
 		api := &apiregistrationv1.APIService{}
 		switch err := r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, api); {
 		case err == nil:
-			found[desc.GetName()] = requirement.APIService{UID: api.UID, Available: available(api)}
+			found[desc.GetName()] = requirement.APIService{UID: api.UID, Available: serving.Available(api)}
 		case !apierrors.IsNotFound(err):
 			return nil, err
 		}
 	}
 	return found, nil
-}
-
-func available(api *apiregistrationv1.APIService) bool {
-	for _, c := range api.Status.Conditions {
-		if c.Type == apiregistrationv1.Available {
-			return c.Status == apiregistrationv1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // served returns which of the kinds that csv needs discovery lists.

@@ -23,10 +23,10 @@ func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 	if err := r.extendRights(ctx, s.csv, s.group.group); err != nil {
 		return err
 	}
-	if err := r.certify(ctx, s.csv, &w.served); err != nil {
+	if err := r.exposer.Certify(ctx, s.csv, &w.served); err != nil {
 		return err
 	}
-	w.options.CAHashes = w.served.caHashes()
+	w.options.CAHashes = w.served.CAHashes()
 	var err error
 	if w.wanted, err = render.Deployments(s.csv, w.options); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (r *Reconciler) install(ctx context.Context, s *scope, w *world) error {
 				continue
 			}
 		}
-		if err := r.applyDeployment(ctx, w.served.cluster, wanted); err != nil {
+		if err := r.applyDeployment(ctx, w.served.Cluster, wanted); err != nil {
 			return fmt.Errorf("deployment %q: %w", wanted.Name, err)
 		}
 	}

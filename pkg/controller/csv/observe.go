@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv/chain"
+	"chandler.dev/olm/pkg/controller/csv/expose"
 	"chandler.dev/olm/pkg/controller/csv/phase"
 	"chandler.dev/olm/pkg/controller/csv/requirement"
 	"chandler.dev/olm/pkg/controller/providedapi"
@@ -26,7 +27,7 @@ type world struct {
 	options      render.DeploymentOptions
 	wanted       []appsv1.Deployment
 	existing     []appsv1.Deployment // those that belong to the ClusterServiceVersion
-	served       served
+	served       expose.State
 	takers       []string // other ClusterServiceVersions that have wanted Deployments
 }
 
@@ -42,14 +43,14 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 		w.Elapsed = r.clock.Since(csv.Status.LastTransitionTime.Time)
 	}
 	var err error
-	if w.served, err = r.readServing(ctx, csv, s.group.group); err != nil {
+	if w.served, err = r.exposer.Read(ctx, csv, s.group.group); err != nil {
 		if failure.KindOf(err) != failure.Invalid {
 			return nil, err
 		}
 		w.Strategy = invalidStrategy(err)
 	}
-	if w.served.cluster, err = r.scopes.of(s.group.group); err != nil {
-		w.served.cluster = r.scopes.full // to look with; acting fails for the same reason
+	if w.served.Cluster, err = r.scopes.of(s.group.group); err != nil {
+		w.served.Cluster = r.scopes.full // to look with; acting fails for the same reason
 	}
 	if err := r.observeDeployments(ctx, csv, w); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	if retires(csv.Status.Phase) || w.Membership.Bad() {
+	if phase.Retires(csv.Status.Phase) || w.Membership.Bad() {
 		return w, nil // what it needs and serves no longer matters
 	}
 	result, err := r.requirements(ctx, csv, relatives.Ancestors)
@@ -66,11 +67,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (*world, error) {
 		return nil, err
 	}
 	w.Unmet, w.requirements = !result.Met, result.Statuses
-	return w, r.observeServing(ctx, csv, w)
-}
-
-func retires(p v1alpha1.ClusterServiceVersionPhase) bool {
-	return p == v1alpha1.CSVPhaseReplacing || p == v1alpha1.CSVPhaseDeleting
+	return w, r.exposer.Observe(ctx, csv, w.served, &w.Observation)
 }
 
 // checkStrategy finds install strategies that cannot work.
@@ -121,7 +118,7 @@ func (r *Reconciler) observeDeployments(ctx context.Context, csv *v1alpha1.Clust
 	if err != nil {
 		return err
 	}
-	w.options = render.DeploymentOptions{Config: config, CAHashes: w.served.caHashes()}
+	w.options = render.DeploymentOptions{Config: config, CAHashes: w.served.CAHashes()}
 	w.wanted, err = render.Deployments(csv, w.options)
 	if err != nil {
 		return err
@@ -161,7 +158,7 @@ func drifted(w *world) (bool, error) {
 		}
 		live := &unstructured.Unstructured{Object: content}
 		live.SetGroupVersionKind(w.wanted[i].GroupVersionKind())
-		if same, err := w.served.cluster.IsAsDesired(live, &w.wanted[i]); err != nil || !same {
+		if same, err := w.served.Cluster.IsAsDesired(live, &w.wanted[i]); err != nil || !same {
 			return err == nil, err
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func withWebhook(v *v1alpha1.ClusterServiceVersion) {
@@ -63,6 +65,92 @@ func TestWebhooksWaitForPods(t *testing.T) {
 		t.Error("a deleted webhook configuration was not put back")
 	}
 	w.want("v1", "Succeeded/InstallSucceeded")
+}
+
+// TestWhatServesIsPutRight edits what lets the API server call a Succeeded version.
+func TestWhatServesIsPutRight(t *testing.T) {
+	fail, ignore := admissionv1.Fail, admissionv1.Ignore
+	strict := func(v *v1alpha1.ClusterServiceVersion) {
+		withWebhook(v)
+		v.Spec.WebhookDefinitions[0].FailurePolicy = &fail
+	}
+	configuration := func(w *fakeWorld) *admissionv1.ValidatingWebhookConfiguration {
+		list := &admissionv1.ValidatingWebhookConfigurationList{}
+		if err := w.List(t.Context(), list); err != nil || len(list.Items) != 1 {
+			t.Fatalf("%d webhook configurations, %v", len(list.Items), err)
+		}
+		return &list.Items[0]
+	}
+	role := func(w *fakeWorld) *rbacv1.Role {
+		role := &rbacv1.Role{}
+		w.get(role, "op-service-cert")
+		return role
+	}
+	service := func(w *fakeWorld) *corev1.Service {
+		service := &corev1.Service{}
+		w.get(service, "op-service")
+		return service
+	}
+	tests := map[string]struct {
+		edit func(*fakeWorld) client.Object
+		good func(*fakeWorld) bool
+	}{
+		"a policy of a webhook": {
+			func(w *fakeWorld) client.Object {
+				c := configuration(w)
+				c.Webhooks[0].FailurePolicy = &ignore
+				return c
+			},
+			func(w *fakeWorld) bool { return *configuration(w).Webhooks[0].FailurePolicy == fail },
+		},
+		"the namespaces of a webhook": {
+			func(w *fakeWorld) client.Object {
+				c := configuration(w)
+				c.Webhooks[0].NamespaceSelector.MatchLabels["only"] = "mine"
+				return c
+			},
+			func(w *fakeWorld) bool { return len(configuration(w).Webhooks[0].NamespaceSelector.MatchLabels) == 1 },
+		},
+		"the rights to the certificate": {
+			func(w *fakeWorld) client.Object {
+				r := role(w)
+				r.Rules[0].Verbs = []string{"*"}
+				return r
+			},
+			func(w *fakeWorld) bool { return role(w).Rules[0].Verbs[0] == "get" },
+		},
+		"the pods of a Service": {
+			func(w *fakeWorld) client.Object {
+				s := service(w)
+				s.Spec.Selector["only"] = "mine"
+				return s
+			},
+			func(w *fakeWorld) bool { return len(service(w).Spec.Selector) == 1 },
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newFakeWorld(t, group("g", "ns"), fakeCSV("v1", strict), ghosts())
+			w.mustReconcile("v1")
+			w.makeReady()
+			w.mustReconcile("v1", "v1")
+			w.want("v1", "Succeeded/InstallSucceeded")
+			if !tt.good(w) {
+				t.Fatal("it is not as it should be before the edit")
+			}
+			if err := w.Update(t.Context(), tt.edit(w), client.FieldOwner("somebody")); err != nil {
+				t.Fatal(err)
+			}
+			if tt.good(w) {
+				t.Fatal("the edit changed nothing")
+			}
+			w.mustReconcile("v1")
+			if !tt.good(w) {
+				t.Error("it was not put right")
+			}
+			w.want("v1", "Succeeded/InstallSucceeded")
+		})
+	}
 }
 
 func TestCertificateIsRotatedBeforeItExpires(t *testing.T) {

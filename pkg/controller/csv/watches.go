@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"chandler.dev/olm/pkg/controller/apiservice"
 	"chandler.dev/olm/pkg/controller/providedapi"
 	"chandler.dev/olm/pkg/install/render"
 )
@@ -55,7 +56,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := b.Complete(reconcile.AsReconciler(mgr.GetClient(), r)); err != nil {
 		return err
 	}
-	return (&orphans{client: r.client, live: r.live}).setupWithManager(mgr)
+	return (&apiservice.Reconciler{Client: r.client, Live: r.live}).SetupWithManager(mgr)
 }
 
 // ownersOf returns the ClusterServiceVersions that obj belongs to, by labels and by

@@ -211,17 +211,15 @@ type scope struct {
 	uids     map[string]types.UID // of ClusterServiceVersions in the namespace
 	steps    install.Plan
 	alive    answers
-	mu       sync.Mutex // guards seen.Refusals while steps run side by side
+	mu       sync.Mutex // guards seen.Refusals and written while steps run side by side
 	seen     install.Observation
 	done     bool
 	leaving  bool // the namespace is being deleted
 
 	// For a plan that is over.
-	living map[string]bool       // operators, by name
-	wounds map[drift.Object]bool // what to look at
-
-	mu      sync.Mutex // guards written while a phase writes side by side
-	written []int      // indexes of items that were changed
+	living  map[string]bool       // operators, by name
+	wounds  map[drift.Object]bool // what to look at
+	written []int                 // indexes of items that were changed
 }
 
 func (s *scope) wrote(i int) {

@@ -28,6 +28,11 @@ type Relative struct {
 // Exists tells whether there is such a ClusterServiceVersion.
 func (r Relative) Exists() bool { return r.Name != "" }
 
+// Retires tells whether a ClusterServiceVersion in a phase is on its way out.
+func Retires(p v1alpha1.ClusterServiceVersionPhase) bool {
+	return p == v1alpha1.CSVPhaseReplacing || p == v1alpha1.CSVPhaseDeleting
+}
+
 // Health is the state of the Deployments of a ClusterServiceVersion, the worst first.
 type Health string
 

@@ -44,3 +44,13 @@ func Adoptable(csv *v1alpha1.ClusterServiceVersion, api *apiregistrationv1.APISe
 	}
 	return retiring(namespace, name)
 }
+
+// Available tells whether the API server reaches what serves an APIService.
+func Available(api *apiregistrationv1.APIService) bool {
+	for _, c := range api.Status.Conditions {
+		if c.Type == apiregistrationv1.Available {
+			return c.Status == apiregistrationv1.ConditionTrue
+		}
+	}
+	return false
+}

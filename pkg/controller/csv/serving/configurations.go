@@ -15,31 +15,32 @@ import (
 // Configurations are webhook configurations of one ClusterServiceVersion, by name.
 type Configurations []client.Object
 
-// NameFor returns the name of the configuration for the description that wanted is for.
-func (c Configurations) NameFor(wanted client.Object) string {
+// For returns the configuration for the description that wanted is for; nil if there is
+// none.
+func (c Configurations) For(wanted client.Object) client.Object {
 	for _, have := range c {
 		if sameKind(have, wanted) && have.GetLabels()[LabelDescription] == wanted.GetLabels()[LabelDescription] {
-			return have.GetName()
+			return have
 		}
 	}
-	return ""
+	return nil
 }
 
-// Has tells whether one of c is as wanted.
+// Has tells whether one of c is for the same description as wanted, calls the same pods
+// and sees the same namespaces.
 func (c Configurations) Has(wanted client.Object) bool {
-	name := c.NameFor(wanted)
-	i := slices.IndexFunc(c, func(have client.Object) bool { return sameKind(have, wanted) && have.GetName() == name })
-	if i < 0 || c[i].GetLabels()[LabelDescriptionHash] != wanted.GetLabels()[LabelDescriptionHash] {
+	found := c.For(wanted)
+	if found == nil || found.GetLabels()[LabelDescriptionHash] != wanted.GetLabels()[LabelDescriptionHash] {
 		return false
 	}
 	switch wanted := wanted.(type) {
 	case *admissionv1.ValidatingWebhookConfiguration:
-		have, ok := c[i].(*admissionv1.ValidatingWebhookConfiguration)
+		have, ok := found.(*admissionv1.ValidatingWebhookConfiguration)
 		return ok && len(have.Webhooks) == 1 && sameWebhook(
 			&wanted.Webhooks[0].ClientConfig, &have.Webhooks[0].ClientConfig) &&
 			equality.Semantic.DeepEqual(wanted.Webhooks[0].NamespaceSelector, have.Webhooks[0].NamespaceSelector)
 	case *admissionv1.MutatingWebhookConfiguration:
-		have, ok := c[i].(*admissionv1.MutatingWebhookConfiguration)
+		have, ok := found.(*admissionv1.MutatingWebhookConfiguration)
 		return ok && len(have.Webhooks) == 1 && sameWebhook(
 			&wanted.Webhooks[0].ClientConfig, &have.Webhooks[0].ClientConfig) &&
 			equality.Semantic.DeepEqual(wanted.Webhooks[0].NamespaceSelector, have.Webhooks[0].NamespaceSelector)

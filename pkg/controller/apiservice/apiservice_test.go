@@ -1,4 +1,4 @@
-package csv
+package apiservice_test
 
 import (
 	"testing"
@@ -10,6 +10,8 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"chandler.dev/olm/pkg/controller/apiservice"
 )
 
 func TestOrphans(t *testing.T) {
@@ -35,7 +37,7 @@ func TestOrphans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			api := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1.g", UID: "uid", Labels: tt.labels}}
 			c := fake.NewClientBuilder().WithScheme(s).WithObjects(api, &v1alpha1.ClusterServiceVersion{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "v1"}}).Build()
-			if _, err := (&orphans{client: c, live: c}).Reconcile(t.Context(), api); err != nil {
+			if _, err := (&apiservice.Reconciler{Client: c, Live: c}).Reconcile(t.Context(), api); err != nil {
 				t.Fatal(err)
 			}
 			err := c.Get(t.Context(), client.ObjectKeyFromObject(api), api)

@@ -1,4 +1,7 @@
-package csv
+// Package cached says what the caches of a manager hold, so that the memory of
+// the controller is proportional to what the lifecycle made, whatever else the
+// cluster has.
+package cached
 
 import (
 	"strings"
@@ -18,9 +21,8 @@ import (
 	"chandler.dev/olm/pkg/install/render"
 )
 
-// CacheObjects are the cache options that keep the memory of a manager proportional to
-// what the lifecycle made, whatever else the cluster has. They hold for everyone who
-// reads through that manager's client:
+// Objects are the cache options for the kinds that controllers read. They hold for
+// everyone who reads through that manager's client:
 //
 //   - kinds that users also create are cached only with the label olm.managed=true;
 //   - ClusterServiceVersions are cached without copies and without the fields that only
@@ -28,7 +30,7 @@ import (
 //     patch such an object, but must not Update it;
 //   - CustomResourceDefinitions are cached without schemas, printer columns and the
 //     annotations of others; who needs a schema reads from the API server.
-func CacheObjects() map[client.Object]cache.ByObject {
+func Objects() map[client.Object]cache.ByObject {
 	managed := cache.ByObject{
 		Label:     labels.SelectorFromSet(labels.Set{render.LabelManaged: "true"}),
 		Transform: cache.TransformStripManagedFields(),
