@@ -5,16 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"chandler.dev/olm/pkg/registry"
+	"chandler.dev/olm/pkg/registry/bundle"
+	"chandler.dev/olm/pkg/registry/bundle/check"
 )
 
 type validateOptions struct {
 	sourceOptions
 
-	format string
+	format  string
+	bundles bool // check bundles as well
 }
 
 func newValidateCommand() *cobra.Command {
@@ -28,6 +34,7 @@ func newValidateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.graph, "graph", "replaces", "where the edges between bundles come from: replaces or semver")
+	cmd.Flags().BoolVar(&o.bundles, "bundles", false, "also check what a catalog would take but publishers are asked to get right, in bundle directories")
 	addImageFlags(cmd, &o.images)
 	addFormatFlag(cmd, &o.format)
 	return cmd
@@ -58,8 +65,16 @@ func runValidate(ctx context.Context, stdout, stderr io.Writer, o validateOption
 	if err != nil && !invalid {
 		return err
 	}
-	v.Passed, v.Packages, v.Bundles = !invalid, count.packages, count.bundles
+	v.Packages, v.Bundles = count.packages, count.bundles
 	v.Problems = append(v.Problems, problem.Problems...)
+	if o.bundles {
+		if checkErr := v.checkBundles(args); checkErr != nil {
+			return checkErr
+		}
+		err = registry.InvalidCatalog(v.Problems)
+		invalid = err != nil
+	}
+	v.Passed = !invalid
 	if o.format != formatTable {
 		return errors.Join(write(stdout, o.format, v), err)
 	}
@@ -71,4 +86,40 @@ func runValidate(ctx context.Context, stdout, stderr io.Writer, o validateOption
 	}
 	_, printErr := fmt.Fprintf(stdout, "valid: %s, %s\n", plural(v.Packages, "package"), plural(v.Bundles, "bundle"))
 	return printErr
+}
+
+// checkBundles checks the bundles of all arguments that are trees of them.
+func (v *verdict) checkBundles(args []string) error {
+	for _, arg := range args {
+		at, err := placeOf(arg)
+		if err != nil {
+			return err
+		}
+		if at != bundleTree {
+			continue
+		}
+		fsys := os.DirFS(arg)
+		for dir, err := range bundle.Directories(fsys) {
+			if err != nil {
+				return err
+			}
+			sub, err := fs.Sub(fsys, dir)
+			if err != nil {
+				return err
+			}
+			name := filepath.Join(arg, dir)
+			found := check.Bundle(sub, name)
+			v.Problems = append(v.Problems, under("should not be published", name, found.Problems)...)
+			v.Warnings = append(v.Warnings, under("could be better", name, found.Warnings)...)
+		}
+	}
+	return nil
+}
+
+// under returns problems as one, nothing if there are none.
+func under(verdict, name string, problems []registry.Problem) []registry.Problem {
+	if len(problems) == 0 {
+		return nil
+	}
+	return []registry.Problem{{Message: fmt.Sprintf("bundle %q %s", name, verdict), Problems: problems}}
 }

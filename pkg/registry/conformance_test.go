@@ -93,7 +93,7 @@ func checkTested(t *testing.T, root string, ids []string, cell string) {
 	var texts string
 	for _, match := range quotedPath.FindAllStringSubmatch(cell, -1) {
 		path := match[1]
-		if !strings.HasPrefix(path, "cmd/") {
+		if !strings.HasPrefix(path, "cmd/") && !strings.HasPrefix(path, "pkg/") {
 			path = filepath.Join("pkg", "registry", path)
 		}
 		text, err := os.ReadFile(filepath.Join(root, path))

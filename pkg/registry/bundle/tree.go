@@ -63,7 +63,7 @@ type tree struct {
 // Has reports whether there is a bundle at or below the root of fsys.
 func Has(fsys fs.FS) bool {
 	found := false
-	for _, err := range directories(fsys) {
+	for _, err := range Directories(fsys) {
 		found = err == nil
 		break
 	}
@@ -159,7 +159,7 @@ func (c *collection) take(r result, err error) (registry.Item, error) {
 }
 
 func (t tree) read(_ context.Context, start func(func() result) error) error {
-	for dir, err := range directories(t.fsys) {
+	for dir, err := range Directories(t.fsys) {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", t.name, err)
 		}
@@ -206,8 +206,8 @@ func (p *Parsed) publishedAt(image string) {
 	}
 }
 
-// directories yields the bundles of a file system in lexical order.
-func directories(fsys fs.FS) iter.Seq2[string, error] {
+// Directories yields the bundles of a file system in lexical order.
+func Directories(fsys fs.FS) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 			switch {

@@ -80,18 +80,18 @@ func TestMatch(t *testing.T) {
 
 func TestUnreadable(t *testing.T) {
 	tests := map[string]struct{ kind, value, want string }{
-		"an unknown member":      {"olm.constraint", `{"unknown":{"x":1}}`, `json: unknown field "unknown"`},
-		"nothing":                {"olm.constraint", `{}`, "constraint is empty"},
-		"an empty list":          {"olm.constraint", `{"all":{"constraints":[]}}`, "constraint is empty"},
-		"a part with nothing":    {"olm.constraint", `{"any":{"constraints":[{}]}}`, "constraint is empty"},
-		"a rule that is no bool": {"olm.constraint", `{"cel":{"rule":"1 + 1"}}`, "gives int, not a bool"},
-		"a rule with a typo":     {"olm.constraint", `{"cel":{"rule":"propertys.size() > 0"}}`, "undeclared reference"},
-		"a rule too long":        {"olm.constraint", `{"cel":{"rule":"` + strings.Repeat(" ", 20000) + `true"}}`, "exceeds"},
-		"a range of npm":         {"olm.package.required", `{"packageName":"p","versionRange":"^1.0.0"}`, "version range"},
-		"too much":               {"olm.constraint", `{"failureMessage":"` + strings.Repeat("x", 128<<10) + `"}`, "the limit is 131072"},
-		"too many levels":        {"olm.constraint", strings.Repeat(`{"not":{"constraints":[`, 101) + gvk("A") + strings.Repeat("]}}", 101), "more than 100 levels"},
-		"a range without end":    {"olm.package.required", `{"packageName":"p","versionRange":"1.0.0` + strings.Repeat(" || 1.0.0", 1000) + `"}`, "the limit is 4096"},
-		"no JSON":                {"olm.gvk.required", `x`, "invalid character"},
+		"an unknown member":            {"olm.constraint", `{"unknown":{"x":1}}`, `json: unknown field "unknown"`},
+		"nothing":                      {"olm.constraint", `{}`, "constraint is empty"},
+		"an empty list":                {"olm.constraint", `{"all":{"constraints":[]}}`, "constraint is empty"},
+		"a part with nothing":          {"olm.constraint", `{"any":{"constraints":[{}]}}`, "constraint is empty"},
+		"bv-05 a rule that is no bool": {"olm.constraint", `{"cel":{"rule":"1 + 1"}}`, "gives int, not a bool"},
+		"bv-05 a rule with a typo":     {"olm.constraint", `{"cel":{"rule":"propertys.size() > 0"}}`, "undeclared reference"},
+		"a rule too long":              {"olm.constraint", `{"cel":{"rule":"` + strings.Repeat(" ", 20000) + `true"}}`, "exceeds"},
+		"a range of npm":               {"olm.package.required", `{"packageName":"p","versionRange":"^1.0.0"}`, "version range"},
+		"too much":                     {"olm.constraint", `{"failureMessage":"` + strings.Repeat("x", 128<<10) + `"}`, "the limit is 131072"},
+		"too many levels":              {"olm.constraint", strings.Repeat(`{"not":{"constraints":[`, 101) + gvk("A") + strings.Repeat("]}}", 101), "more than 100 levels"},
+		"a range without end":          {"olm.package.required", `{"packageName":"p","versionRange":"1.0.0` + strings.Repeat(" || 1.0.0", 1000) + `"}`, "the limit is 4096"},
+		"no JSON":                      {"olm.gvk.required", `x`, "invalid character"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
