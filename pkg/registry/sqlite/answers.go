@@ -137,11 +137,11 @@ func (s *Store) missing(ctx context.Context, at wire.Address) error {
 }
 
 func (s *Store) Upgrading(ctx context.Context, bundle string) ([]registry.Member, error) {
-	return collect(ctx, s.db, scanMember, upgradingQuery, bundle)
+	return Collect(ctx, s.db, scanMember, upgradingQuery, bundle)
 }
 
 func (s *Store) Providers(ctx context.Context, gvk registry.GVK) ([]registry.Member, error) {
-	return collect(ctx, s.db, scanMember, providersQuery, apiKey(gvk))
+	return Collect(ctx, s.db, scanMember, providersQuery, apiKey(gvk))
 }
 
 func (s *Store) Latest(ctx context.Context, gvk registry.GVK) ([]registry.Member, error) {
@@ -171,7 +171,7 @@ func (s *Store) DefaultProvider(ctx context.Context, gvk registry.GVK) (wire.Add
 }
 
 func (s *Store) Replacement(ctx context.Context, at wire.Address) (string, error) {
-	names, err := collect(ctx, s.db, scanString,
+	names, err := Collect(ctx, s.db, scanString,
 		`SELECT name FROM edge WHERE older = ? AND package = ? AND channel = ? ORDER BY rank LIMIT 1`, at.Bundle, at.Package, at.Channel)
 	if err != nil {
 		return "", err

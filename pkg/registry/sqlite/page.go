@@ -39,7 +39,7 @@ func (s *Store) BundleAnswers(ctx context.Context) iter.Seq2[*api.Bundle, error]
 
 // page returns a page, nil behind the last one.
 func (s *Store) page(ctx context.Context, number int) ([]byte, error) {
-	found, err := collect(ctx, s.db, func(rows *sql.Rows) ([]byte, error) {
+	found, err := Collect(ctx, s.db, func(rows *sql.Rows) ([]byte, error) {
 		var z sql.RawBytes
 		if err := rows.Scan(&z); err != nil {
 			return nil, err

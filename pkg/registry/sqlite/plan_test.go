@@ -25,7 +25,7 @@ func TestQueryPlans(t *testing.T) {
 		packageAnswerQuery, bundleAnswerQuery, latestQuery, defaultProviderQuery, providersQuery, upgradingQuery, bundleQuery, bundlesQuery,
 	} {
 		args := []any{"", "", ""}[:strings.Count(query, "?")]
-		plan, err := collect(t.Context(), store.db, func(rows *sql.Rows) (detail string, err error) {
+		plan, err := Collect(t.Context(), store.db, func(rows *sql.Rows) (detail string, err error) {
 			var id, parent, unused int
 			return detail, rows.Scan(&id, &parent, &unused, &detail)
 		}, "EXPLAIN QUERY PLAN "+query, args...)

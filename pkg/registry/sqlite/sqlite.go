@@ -135,8 +135,8 @@ func dataSource(path, options string) (string, error) {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options}).String(), nil
 }
 
-// collect reads all rows of a query.
-func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+// Collect reads all rows of a query.
+func Collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

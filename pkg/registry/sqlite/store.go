@@ -16,7 +16,7 @@ import (
 )
 
 func (s *Store) Packages(ctx context.Context) ([]string, error) {
-	return collect(ctx, s.db, scanString, `SELECT name FROM package ORDER BY name`)
+	return Collect(ctx, s.db, scanString, `SELECT name FROM package ORDER BY name`)
 }
 
 func (s *Store) Package(ctx context.Context, name string) (registry.Package, error) {
@@ -46,7 +46,7 @@ func (s *Store) Package(ctx context.Context, name string) (registry.Package, err
 }
 
 func (s *Store) channels(ctx context.Context, pkg string) ([]registry.Channel, error) {
-	entries, err := collect(ctx, s.db, scanMember,
+	entries, err := Collect(ctx, s.db, scanMember,
 		`SELECT package, channel, name, replaces, skip_range, skips FROM entry WHERE package = ? ORDER BY channel, position`, pkg)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (s *Store) channels(ctx context.Context, pkg string) ([]registry.Channel, e
 	for _, m := range entries {
 		byChannel[m.Channel] = append(byChannel[m.Channel], m.Entry)
 	}
-	return collect(ctx, s.db, func(rows *sql.Rows) (registry.Channel, error) {
+	return Collect(ctx, s.db, func(rows *sql.Rows) (registry.Channel, error) {
 		var (
 			ch         registry.Channel
 			properties *string
@@ -86,7 +86,7 @@ func (s *Store) Bundles(ctx context.Context, pkg string) iter.Seq2[registry.Bund
 			yield(registry.Bundle{}, err)
 			return
 		}
-		all, err := collect(ctx, s.db, d.scanBundle, bundlesQuery, pkg)
+		all, err := Collect(ctx, s.db, d.scanBundle, bundlesQuery, pkg)
 		if err != nil {
 			yield(registry.Bundle{}, err)
 			return
@@ -104,7 +104,7 @@ func (s *Store) Bundle(ctx context.Context, pkg, name string) (registry.Bundle, 
 	if err != nil {
 		return registry.Bundle{}, err
 	}
-	found, err := collect(ctx, s.db, d.scanBundle, bundleQuery, pkg, name)
+	found, err := Collect(ctx, s.db, d.scanBundle, bundleQuery, pkg, name)
 	if err != nil {
 		return registry.Bundle{}, err
 	}
@@ -169,13 +169,13 @@ func (d dictionary) decodeContent(kind contentKind, z []byte) (registry.Content,
 }
 
 func (s *Store) Blobs(ctx context.Context, schema, pkg string) ([]registry.Blob, error) {
-	return collect(ctx, s.db, scanBlob,
+	return Collect(ctx, s.db, scanBlob,
 		`SELECT schema, package, name, json FROM blob WHERE schema = ? AND package = ? ORDER BY name, number`, schema, pkg)
 }
 
 // AllBlobs returns the items of all extension schemas, sorted.
 func (s *Store) AllBlobs(ctx context.Context) ([]registry.Blob, error) {
-	return collect(ctx, s.db, scanBlob, `SELECT schema, package, name, json FROM blob ORDER BY schema, package, name, number`)
+	return Collect(ctx, s.db, scanBlob, `SELECT schema, package, name, json FROM blob ORDER BY schema, package, name, number`)
 }
 
 func scanBlob(rows *sql.Rows) (registry.Blob, error) {
@@ -203,7 +203,7 @@ func (s *Store) items(ctx context.Context, yield func(registry.Item, error) bool
 		return err
 	}
 	for _, pkg := range packages {
-		names, err := collect(ctx, s.db, scanString, `SELECT name FROM bundle WHERE package = ? ORDER BY name`, pkg)
+		names, err := Collect(ctx, s.db, scanString, `SELECT name FROM bundle WHERE package = ? ORDER BY name`, pkg)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/document"
-	_ "chandler.dev/olm/pkg/registry/sqlite" // has the driver
+	"chandler.dev/olm/pkg/registry/sqlite" // has the driver
 	"chandler.dev/olm/pkg/registry/wire"
 	api "chandler.dev/olm/proto"
 )
@@ -39,7 +39,7 @@ func (s source) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 			return
 		}
 		defer r.db.Close() //nolint:errcheck // only read
-		names, err := collect(ctx, r.db, func(rows *sql.Rows) (p [2]string, err error) {
+		names, err := sqlite.Collect(ctx, r.db, func(rows *sql.Rows) (p [2]string, err error) {
 			return p, rows.Scan(&p[0], &p[1])
 		}, `SELECT name, COALESCE(default_channel, '') FROM package WHERE name IS NOT NULL ORDER BY name`)
 		if err != nil {
@@ -77,7 +77,7 @@ func open(ctx context.Context, path string) (*reader, error) {
 		return nil, err
 	}
 	r := &reader{db: db, path: path, columns: map[string]bool{}}
-	names, err := collect(ctx, db, scanString, `SELECT name FROM pragma_table_info('operatorbundle')`)
+	names, err := sqlite.Collect(ctx, db, scanString, `SELECT name FROM pragma_table_info('operatorbundle')`)
 	if err != nil || len(names) == 0 {
 		e := failure.New(failure.Invalid, "%q is neither a catalog file nor an old index", path).WithHint("build a catalog file with `catalog build`")
 		e.Err = err
@@ -93,7 +93,7 @@ func (r *reader) located(err error) error { return fmt.Errorf("read index %s: %w
 
 // pkg yields the bundles of a package, then the package.
 func (r *reader) pkg(ctx context.Context, p registry.Package, yield func(registry.Item, error) bool) error {
-	places, err := collect(ctx, r.db, scanPlace,
+	places, err := sqlite.Collect(ctx, r.db, scanPlace,
 		`SELECT entry_id, channel_name, operatorbundle_name, COALESCE(replaces, 0), COALESCE(depth, 0)
 		FROM channel_entry WHERE package_name = ? AND operatorbundle_name IS NOT NULL ORDER BY channel_name, depth, entry_id`, p.Name)
 	if err != nil {
@@ -190,7 +190,7 @@ func (r *reader) facts(ctx context.Context, msg *api.Bundle) error {
 
 // optional reads pairs from a table that old indexes may lack.
 func (r *reader) optional(ctx context.Context, query, bundle string) ([][2]string, error) {
-	pairs, err := collect(ctx, r.db, func(rows *sql.Rows) (p [2]string, err error) {
+	pairs, err := sqlite.Collect(ctx, r.db, func(rows *sql.Rows) (p [2]string, err error) {
 		return p, rows.Scan(&p[0], &p[1])
 	}, query, bundle)
 	if err != nil && bytes.Contains([]byte(err.Error()), []byte("no such table")) {
@@ -259,23 +259,6 @@ func (r *reader) present(ctx context.Context, p *registry.Package) error {
 		p.Icon = &registry.Icon{Data: v.Spec.Icon[0].Data, MediaType: v.Spec.Icon[0].MediaType}
 	}
 	return nil
-}
-
-func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err reports it
-	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
 }
 
 func scanString(rows *sql.Rows) (s string, err error) { return s, rows.Scan(&s) }
