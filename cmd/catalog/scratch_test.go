@@ -27,7 +27,7 @@ func temporary(t *testing.T) []string {
 func TestScratchRemovesWhatKilledProcessesLeft(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	held, err := newScratch()
+	running, err := newScratch()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestScratchRemovesWhatKilledProcessesLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]bool{"catalog-of-somebody": true, filepath.Base(held.dir): true, filepath.Base(s.dir): true, scratchPrefix + "file": true}
+	want := map[string]bool{"catalog-of-somebody": true, filepath.Base(running.dir): true, filepath.Base(s.dir): true, scratchPrefix + "file": true}
 	got := map[string]bool{}
 	for _, name := range temporary(t) {
 		got[name] = true
@@ -54,7 +54,7 @@ func TestScratchRemovesWhatKilledProcessesLeft(t *testing.T) {
 		t.Errorf("what is left (-want +got):\n%s", diff)
 	}
 	s.remove()
-	held.remove()
+	running.remove()
 	if diff := cmp.Diff([]string{"catalog-of-somebody", scratchPrefix + "file"}, temporary(t)); diff != "" {
 		t.Errorf("what is left at the end (-want +got):\n%s", diff)
 	}

@@ -6,11 +6,14 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
+	"chandler.dev/olm/internal/held"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/pipeline"
@@ -22,16 +25,17 @@ import (
 // if anything fails, what was at path stays. The same items in the same order
 // give the same bytes. The source is not validated: see registry.Validated.
 func Create(ctx context.Context, path string, src registry.Source) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := temporary(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return failure.New(failure.NotFound, "no directory %q for the catalog file", filepath.Dir(path)).WithHint("create it")
 	}
 	if err != nil {
 		return err
 	}
+	defer f.Close() //nolint:errcheck // only a lock
 	tmp := f.Name()
 	defer func() { _ = os.Remove(tmp) }()
-	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
+	if err := os.Chmod(tmp, 0o644); err != nil { //nolint:gosec // whoever may read its directory may read it
 		return err
 	}
 	if err := write(ctx, tmp, src); err != nil {
@@ -41,6 +45,23 @@ func Create(ctx context.Context, path string, src registry.Source) error {
 		return err
 	}
 	return os.Rename(tmp, path)
+}
+
+// temporary makes the file that becomes the one at path, and removes those that
+// killed processes have left.
+func temporary(path string) (*os.File, error) {
+	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)+"."
+	held.Sweep(dir, prefix, func(e fs.DirEntry) bool {
+		number := strings.TrimPrefix(e.Name(), prefix)
+		return e.Type().IsRegular() && strings.Trim(number, "0123456789") == ""
+	})
+	return held.Make(func() (string, error) {
+		f, err := os.CreateTemp(dir, prefix+"*")
+		if err != nil {
+			return "", err
+		}
+		return f.Name(), f.Close()
+	})
 }
 
 func write(ctx context.Context, path string, src registry.Source) (err error) {
