@@ -22,6 +22,7 @@ import (
 	"chandler.dev/olm/pkg/controller/csv"
 	"chandler.dev/olm/pkg/controller/installplan"
 	"chandler.dev/olm/pkg/controller/metric"
+	"chandler.dev/olm/pkg/controller/operator"
 	"chandler.dev/olm/pkg/controller/operatorcondition"
 	"chandler.dev/olm/pkg/controller/operatorgroup"
 	"chandler.dev/olm/pkg/controller/snapshot"
@@ -84,6 +85,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		csv.New(versions),
 		operatorcondition.New(conditions),
 		copiedcsv.New(copies),
+		operator.New(mgr.GetCache(), mgr.GetClient()),
 	} {
 		if err := controller.SetupWithManager(mgr); err != nil {
 			return nil, err

@@ -45,6 +45,7 @@ func Objects() map[client.Object]cache.ByObject {
 		&rbacv1.ClusterRoleBinding{}:                  managed,
 		&corev1.Service{}:                             managed,
 		&corev1.Secret{}:                              managed, // watched by metadata; read from the API server
+		&corev1.ConfigMap{}:                           managed, // the same
 		&admissionv1.ValidatingWebhookConfiguration{}: managed,
 		&admissionv1.MutatingWebhookConfiguration{}:   managed,
 		&v1alpha1.ClusterServiceVersion{}:             {Label: notCopied(), Transform: stripCSV},
