@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -104,13 +103,13 @@ func (f *follower) read() error {
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewReader(bytes.NewReader(append(f.partial, data...)))
+	f.partial = append(f.partial, data...)
 	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			f.partial = line
+		line, rest, whole := bytes.Cut(f.partial, []byte("\n"))
+		if !whole {
 			return nil
 		}
+		f.partial = rest
 		var e auditEvent
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err

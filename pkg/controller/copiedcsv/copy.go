@@ -18,8 +18,7 @@ const (
 	// so that an up-to-date copy is known by its metadata.
 	annotationSource = "chandler.dev/copied-state"
 
-	lastApplied     = "kubectl.kubernetes.io/last-applied-configuration"
-	componentPrefix = "operators.coreos.com/"
+	lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 )
 
 // copiable tells whether csv is in a state that copies tell about: it runs, or it does
@@ -79,7 +78,7 @@ func annotationsOf(csv *v1alpha1.ClusterServiceVersion) map[string]string {
 func labelsOf(csv *v1alpha1.ClusterServiceVersion) map[string]string {
 	labels := map[string]string{render.LabelManaged: "true"}
 	for key, value := range csv.Labels {
-		if !strings.HasPrefix(key, componentPrefix) {
+		if !strings.HasPrefix(key, render.ComponentPrefix) {
 			labels[key] = value
 		}
 	}

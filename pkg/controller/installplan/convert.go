@@ -73,7 +73,9 @@ func Build(in Input) (*v1alpha1.InstallPlan, error) {
 	selections := slices.SortedFunc(slices.Values(in.Selections), func(a, b Selected) int {
 		return cmp.Compare(a.Bundle.Name, b.Bundle.Name)
 	})
+	plan.Labels = map[string]string{}
 	for _, s := range selections {
+		plan.Labels[render.ComponentPrefix+render.ComponentName(s.Bundle.Package, in.Namespace)] = ""
 		if err := addSelection(plan, &name, in.Namespace, s); err != nil {
 			return nil, err
 		}

@@ -139,7 +139,7 @@ func (s *scope) record(i int, state install.State, created metav1.Time) {
 func (s *scope) place(i int) error {
 	it := &s.items[i]
 	return render.Place(it.desired, render.Placement{
-		Plan: s.plan.Name, Namespace: s.plan.Namespace, Namespaced: it.namespaced, Operator: it.operator, UIDs: s.uids,
+		Plan: s.plan.Name, Namespace: s.plan.Namespace, Namespaced: it.namespaced, Operator: it.operator, Package: s.bringers[it.operator].pkg, UIDs: s.uids,
 	})
 }
 

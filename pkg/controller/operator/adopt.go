@@ -30,7 +30,7 @@ func (r *Reconciler) ReconcileSubscription(ctx context.Context, req ctrl.Request
 	if sub.Spec == nil || !sub.DeletionTimestamp.IsZero() || sub.Status.InstalledCSV == "" {
 		return ctrl.Result{}, nil // what does not exist has no components
 	}
-	key := LabelPrefix + Name(sub.Spec.Package, sub.Namespace)
+	key := render.ComponentPrefix + render.ComponentName(sub.Spec.Package, sub.Namespace)
 	if err := r.label(ctx, sub, key); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -88,7 +88,7 @@ func (r *Reconciler) ReconcileVersion(ctx context.Context, req ctrl.Request) (ct
 	if err := r.cache.Get(ctx, req.NamespacedName, csv); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	names := namesIn(csv.Labels)
+	names := render.Components(csv.Labels)
 	if len(names) == 0 || csv.IsCopied() || !csv.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
@@ -128,8 +128,8 @@ func (r *Reconciler) ReconcileVersion(ctx context.Context, req ctrl.Request) (ct
 func (r *Reconciler) labelAll(ctx context.Context, obj client.Object, names []string) error {
 	missing := map[string]any{}
 	for _, name := range names {
-		if _, labelled := obj.GetLabels()[LabelPrefix+name]; !labelled {
-			missing[LabelPrefix+name] = ""
+		if _, labelled := obj.GetLabels()[render.ComponentPrefix+name]; !labelled {
+			missing[render.ComponentPrefix+name] = ""
 		}
 	}
 	if len(missing) == 0 {

@@ -1,8 +1,6 @@
 package operator
 
 import (
-	"strings"
-
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,29 +12,6 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
-
-// LabelPrefix begins the keys of the labels that make an object a component of
-// an operator; its name follows. The value is empty.
-const LabelPrefix = "operators.coreos.com/"
-
-// maxName is the longest name that a label key can hold after its prefix.
-const maxName = 63
-
-// Name returns the name of the Operator that a package is in a namespace.
-func Name(pkg, namespace string) string {
-	name := pkg + "." + namespace
-	return strings.TrimRight(name[:min(len(name), maxName)], "._-")
-}
-
-// namesIn returns the operators that labels make an object a component of.
-func namesIn(labels map[string]string) (names []string) {
-	for key := range labels {
-		if name, ok := strings.CutPrefix(key, LabelPrefix); ok {
-			names = append(names, name)
-		}
-	}
-	return names
-}
 
 // kind is one of which there can be components.
 type kind struct {

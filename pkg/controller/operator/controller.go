@@ -28,10 +28,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"chandler.dev/olm/pkg/install/kube"
+	"chandler.dev/olm/pkg/install/render"
 )
 
 // settle lets the many changes of an installation become one look.
-const settle = 2 * time.Second
+const settle = 4 * time.Second
 
 // Reconciler keeps the status of Operators and the labels of components.
 type Reconciler struct {
@@ -78,7 +79,7 @@ const (
 
 func index(indexer client.FieldIndexer, k kind) error {
 	return errors.Join(
-		indexer.IndexField(context.Background(), k.object(), operatorIndex, func(obj client.Object) []string { return namesIn(obj.GetLabels()) }),
+		indexer.IndexField(context.Background(), k.object(), operatorIndex, func(obj client.Object) []string { return render.Components(obj.GetLabels()) }),
 		indexer.IndexField(context.Background(), k.object(), ownerIndex, func(obj client.Object) (keys []string) {
 			for _, request := range ownersOf(obj) {
 				keys = append(keys, request.String())
@@ -111,7 +112,7 @@ func later(requests func(client.Object) []reconcile.Request) handler.EventHandle
 }
 
 func operatorsOf(obj client.Object) (requests []reconcile.Request) {
-	for _, name := range namesIn(obj.GetLabels()) {
+	for _, name := range render.Components(obj.GetLabels()) {
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: name}})
 	}
 	return requests
@@ -141,7 +142,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	before := operator.DeepCopy()
 	operator.Status.Components = &operatorsv1.Components{
 		LabelSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-			{Key: LabelPrefix + req.Name, Operator: metav1.LabelSelectorOpExists},
+			{Key: render.ComponentPrefix + req.Name, Operator: metav1.LabelSelectorOpExists},
 		}},
 		Refs: refs,
 	}

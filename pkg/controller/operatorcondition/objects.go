@@ -25,7 +25,7 @@ func conditionOf(csv *v1alpha1.ClusterServiceVersion) *operatorsv2.OperatorCondi
 		TypeMeta: metav1.TypeMeta{APIVersion: operatorsv2.GroupVersion.String(), Kind: kind},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: csv.Namespace, Name: csv.Name,
-			Labels:          map[string]string{render.LabelManaged: "true"},
+			Labels:          render.Inherit(map[string]string{render.LabelManaged: "true"}, csv.Labels),
 			OwnerReferences: []metav1.OwnerReference{owner},
 		},
 	}

@@ -276,7 +276,7 @@ func TestReplaceCRD(t *testing.T) {
 	if diff := cmp.Diff(wantAnnotations, got.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"theirs": "kept", "olm.managed": "true"}, got.Labels); diff != "" || got.ResourceVersion != "7" {
+	if diff := cmp.Diff(map[string]string{"theirs": "kept", "olm.managed": "true", "operators.coreos.com/op.ns": ""}, got.Labels); diff != "" || got.ResourceVersion != "7" {
 		t.Errorf("version %q, labels (-want +got)\n%s", got.ResourceVersion, diff)
 	}
 	if change := render.RecordCRD(&got.ObjectMeta, &crd(nil).ObjectMeta, by); !change.IsNothing() {
@@ -284,7 +284,7 @@ func TestReplaceCRD(t *testing.T) {
 	}
 	second := by
 	second.Namespace = "other"
-	want := render.CRDChange{Labels: map[string]string{}, Annotations: map[string]string{render.AlongsideAnnotation("other", "op.v1"): "other/op.v1"}}
+	want := render.CRDChange{Labels: map[string]string{"operators.coreos.com/op.other": ""}, Annotations: map[string]string{render.AlongsideAnnotation("other", "op.v1"): "other/op.v1"}}
 	if diff := cmp.Diff(want, render.RecordCRD(&got.ObjectMeta, &crd(nil).ObjectMeta, second)); diff != "" {
 		t.Errorf("RecordCRD() (-want +got)\n%s", diff)
 	}

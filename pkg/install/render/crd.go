@@ -120,6 +120,9 @@ func records(desired *metav1.ObjectMeta, by Bringer, alive func(string) bool) (l
 		}
 	}
 	annotations[AlongsideAnnotation(by.Namespace, by.Operator)] = by.Namespace + "/" + by.Operator
+	if by.Package != "" {
+		labels[ComponentPrefix+ComponentName(by.Package, by.Namespace)] = ""
+	}
 	if by.Package != "" && by.Version != "" {
 		annotations[AnnotationBroughtBy] = by.Package + " " + by.Version
 	}

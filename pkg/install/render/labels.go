@@ -32,11 +32,13 @@ type Owner struct {
 	Kind      string // v1alpha1.ClusterServiceVersionKind or "OperatorGroup"
 	Namespace string
 	Name      string
+
+	labels map[string]string // its own
 }
 
 // OwnerOf returns the owner that a ClusterServiceVersion is.
 func OwnerOf(csv *v1alpha1.ClusterServiceVersion) Owner {
-	return Owner{Kind: v1alpha1.ClusterServiceVersionKind, Namespace: csv.Namespace, Name: csv.Name}
+	return Owner{Kind: v1alpha1.ClusterServiceVersionKind, Namespace: csv.Namespace, Name: csv.Name, labels: csv.Labels}
 }
 
 // Labels returns the labels by which an object is found from its owner, where
@@ -49,11 +51,12 @@ func (o Owner) Labels() map[string]string {
 	}
 }
 
-// ManagedLabels returns Labels and the mark of everything that the lifecycle made.
+// ManagedLabels returns Labels, the mark of everything that the lifecycle made,
+// and the operators that the owner is a component of.
 func (o Owner) ManagedLabels() map[string]string {
 	labels := o.Labels()
 	labels[LabelManaged] = "true"
-	return labels
+	return Inherit(labels, o.labels)
 }
 
 // OwnerReference returns a reference to csv that neither blocks its deletion

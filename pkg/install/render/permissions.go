@@ -72,7 +72,7 @@ func (p *Permissions) addServiceAccount(csv *v1alpha1.ClusterServiceVersion, nam
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: csv.Namespace,
-			Labels:          map[string]string{LabelManaged: "true"},
+			Labels:          Inherit(map[string]string{LabelManaged: "true"}, csv.Labels),
 			OwnerReferences: []metav1.OwnerReference{OwnerReference(csv)},
 		},
 	})

@@ -20,6 +20,7 @@ type Placement struct {
 	Namespace  string // of the plan; namespaced objects go there whatever they say
 	Namespaced bool   // whether the object's kind is
 	Operator   string // name of the ClusterServiceVersion that needs the object
+	Package    string // of that; empty if it is not known
 	// UIDs of the ClusterServiceVersions of the namespace that the object
 	// refers to, by name. One that is not in it does not exist.
 	UIDs map[string]types.UID
@@ -31,6 +32,9 @@ type Placement struct {
 // owner that does not exist.
 func Place(u *unstructured.Unstructured, p Placement) error {
 	addLabels(u, map[string]string{LabelManaged: "true"})
+	if p.Package != "" && u.GetKind() != KindSubscription {
+		addLabels(u, map[string]string{ComponentPrefix + ComponentName(p.Package, p.Namespace): ""})
+	}
 	if err := refreshOwners(u, p.UIDs); err != nil {
 		return err
 	}
