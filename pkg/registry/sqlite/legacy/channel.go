@@ -2,6 +2,7 @@ package legacy
 
 import (
 	"database/sql"
+	"errors"
 	"slices"
 
 	"chandler.dev/olm/pkg/registry"
@@ -17,7 +18,8 @@ type place struct {
 }
 
 func scanPlace(rows *sql.Rows) (p place, err error) {
-	return p, rows.Scan(&p.id, &p.channel, &p.bundle, &p.replaces, &p.depth)
+	err = rows.Scan(&p.id, &p.channel, &p.bundle, &p.replaces, &p.depth)
+	return p, errors.Join(err, checkName(p.channel), checkName(p.bundle))
 }
 
 // channels makes the channels of a package from its rows, sorted by channel
@@ -63,10 +65,13 @@ func channelOf(rows []place, known map[string]*string) registry.Channel {
 		}
 		p, ok = next, more
 	}
+	skipped := map[[2]string]bool{}
 	for _, p := range rows {
 		e := entry(p.bundle)
 		next, ok := byID[p.replaces]
-		if ok && !chain[p.id] && next.bundle != e.Replaces && !slices.Contains(e.Skips, next.bundle) {
+		edge := [2]string{p.bundle, next.bundle}
+		if ok && !chain[p.id] && next.bundle != e.Replaces && !skipped[edge] {
+			skipped[edge] = true
 			e.Skips = append(e.Skips, next.bundle)
 		}
 	}

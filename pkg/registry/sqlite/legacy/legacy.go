@@ -5,6 +5,7 @@ package legacy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,18 +13,28 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/url"
-	"path/filepath"
+	"slices"
+	"strings"
 
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/document"
-	"chandler.dev/olm/pkg/registry/sqlite" // has the driver
+	"chandler.dev/olm/pkg/registry/sqlite"
 	"chandler.dev/olm/pkg/registry/wire"
 	api "chandler.dev/olm/proto"
 )
 
 const csvKind = "ClusterServiceVersion"
+
+// Limits of one index. The largest that was published has 8,000 bundles.
+const (
+	maxRows  = 500_000  // of packages and channels
+	maxFacts = 100_000  // properties, dependencies or images of one bundle
+	maxBytes = 32 << 20 // of them
+	maxName  = 1024     // letters of what is named
+)
+
+var tables = []string{"package", "channel_entry", "operatorbundle", "properties", "dependencies", "related_image"}
 
 // File returns the content of an index file.
 func File(path string) registry.Source { return source{path} }
@@ -39,13 +50,12 @@ func (s source) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 			return
 		}
 		defer r.db.Close() //nolint:errcheck // only read
-		names, err := sqlite.Collect(ctx, r.db, func(rows *sql.Rows) (p [2]string, err error) {
-			return p, rows.Scan(&p[0], &p[1])
-		}, `SELECT name, COALESCE(default_channel, '') FROM package WHERE name IS NOT NULL ORDER BY name`)
+		names, err := collect(ctx, r, scanNames, `SELECT CAST(name AS TEXT), COALESCE(CAST(default_channel AS TEXT), '') FROM package WHERE name IS NOT NULL`)
 		if err != nil {
 			yield(registry.Item{}, r.located(err))
 			return
 		}
+		slices.SortFunc(names, comparePairs)
 		for _, name := range names {
 			err := r.pkg(ctx, registry.Package{Name: name[0], DefaultChannel: name[1]}, yield)
 			if errors.Is(err, errStopped) {
@@ -65,23 +75,20 @@ type reader struct {
 	db      *sql.DB
 	path    string
 	columns map[string]bool // of operatorbundle; old indexes lack some
+	rows    int             // that were read of packages and channels
 }
 
 func open(ctx context.Context, path string) (*reader, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
+	r := &reader{path: path, columns: map[string]bool{}}
+	var err error
+	if r.db, err = sqlite.OpenForeign(ctx, path, tables...); err != nil {
+		return nil, r.located(err)
 	}
-	db, err := sql.Open("sqlite3", (&url.URL{Scheme: "file", Path: abs, RawQuery: "mode=ro&immutable=1"}).String())
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{db: db, path: path, columns: map[string]bool{}}
-	names, err := sqlite.Collect(ctx, db, scanString, `SELECT name FROM pragma_table_info('operatorbundle')`)
+	names, err := collect(ctx, r, scanString, `SELECT name FROM pragma_table_info('operatorbundle')`)
 	if err != nil || len(names) == 0 {
 		e := failure.New(failure.Invalid, "%q is neither a catalog file nor an old index", path).WithHint("build a catalog file with `catalog build`")
 		e.Err = err
-		return nil, errors.Join(e, db.Close())
+		return nil, errors.Join(e, r.db.Close())
 	}
 	for _, name := range names {
 		r.columns[name] = true
@@ -89,16 +96,34 @@ func open(ctx context.Context, path string) (*reader, error) {
 	return r, nil
 }
 
-func (r *reader) located(err error) error { return fmt.Errorf("read index %s: %w", r.path, err) }
+// located says which index is to blame.
+func (r *reader) located(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if found, ok := errors.AsType[*failure.Error](err); ok {
+		return failure.New(found.Kind, "index %q: %s", r.path, found.Message).WithHint("%s", found.Hint)
+	}
+	e := failure.New(failure.Invalid, "index %q cannot be read", r.path).WithHint("it is damaged, or of another program")
+	e.Err = err
+	return e
+}
+
+func tooMuch(format string, limit int) error {
+	return failure.New(failure.Invalid, format, limit).WithHint("it is no index of operators, or it is broken")
+}
 
 // pkg yields the bundles of a package, then the package.
 func (r *reader) pkg(ctx context.Context, p registry.Package, yield func(registry.Item, error) bool) error {
-	places, err := sqlite.Collect(ctx, r.db, scanPlace,
-		`SELECT entry_id, channel_name, operatorbundle_name, COALESCE(replaces, 0), COALESCE(depth, 0)
-		FROM channel_entry WHERE package_name = ? AND operatorbundle_name IS NOT NULL ORDER BY channel_name, depth, entry_id`, p.Name)
+	places, err := collect(ctx, r, scanPlace,
+		`SELECT entry_id, CAST(channel_name AS TEXT), CAST(operatorbundle_name AS TEXT), CAST(COALESCE(replaces, 0) AS INTEGER), CAST(COALESCE(depth, 0) AS INTEGER)
+		FROM channel_entry WHERE package_name = ? AND operatorbundle_name IS NOT NULL AND channel_name IS NOT NULL`, p.Name)
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.channel, b.channel), cmp.Compare(a.depth, b.depth), cmp.Compare(a.id, b.id))
+	})
 	known := map[string]*string{} // range of versions by bundle, nil if there is no such bundle
 	for _, place := range places {
 		if _, ok := known[place.bundle]; ok {
@@ -129,7 +154,7 @@ func (r *reader) pkg(ctx context.Context, p registry.Package, yield func(registr
 // column returns the expression of a column that old indexes may lack.
 func (r *reader) column(name string) string {
 	if r.columns[name] {
-		return "COALESCE(" + name + ", '')"
+		return "COALESCE(CAST(" + name + " AS TEXT), '')"
 	}
 	return "''"
 }
@@ -150,7 +175,7 @@ func (r *reader) bundle(ctx context.Context, pkg, name string) (registry.Bundle,
 		return none, nil, nil
 	}
 	if err != nil {
-		return none, nil, err
+		return none, nil, fmt.Errorf("bundle %q: %w", name, sqlite.Foreign(err))
 	}
 	if err := r.facts(ctx, msg); err != nil {
 		return none, nil, err
@@ -159,7 +184,7 @@ func (r *reader) bundle(ctx context.Context, pkg, name string) (registry.Bundle,
 	if b.Content, err = contentOf(csv, objects); err != nil {
 		return none, nil, fmt.Errorf("bundle %q: %w", name, err)
 	}
-	images, err := r.optional(ctx, `SELECT DISTINCT image, '' FROM related_image WHERE operatorbundle_name = ? AND image IS NOT NULL ORDER BY image`, name)
+	images, err := r.optional(ctx, `SELECT CAST(image AS TEXT), '' FROM related_image WHERE operatorbundle_name = ? AND image IS NOT NULL`, name)
 	for _, image := range images {
 		b.RelatedImages = append(b.RelatedImages, registry.RelatedImage{Image: image[0]})
 	}
@@ -168,8 +193,8 @@ func (r *reader) bundle(ctx context.Context, pkg, name string) (registry.Bundle,
 
 // facts reads the properties and dependencies of a bundle.
 func (r *reader) facts(ctx context.Context, msg *api.Bundle) error {
-	properties, err := r.optional(ctx, `SELECT DISTINCT CAST(type AS TEXT), CAST(value AS TEXT) FROM properties
-		WHERE operatorbundle_name = ? AND type IS NOT NULL ORDER BY 1, 2`, msg.GetCsvName())
+	properties, err := r.optional(ctx, `SELECT CAST(type AS TEXT), CAST(value AS TEXT) FROM properties
+		WHERE operatorbundle_name = ? AND type IS NOT NULL AND value IS NOT NULL`, msg.GetCsvName())
 	if err != nil {
 		return err
 	}
@@ -180,23 +205,37 @@ func (r *reader) facts(ctx context.Context, msg *api.Bundle) error {
 			msg.Version = identity.Version
 		}
 	}
-	dependencies, err := r.optional(ctx, `SELECT DISTINCT CAST(type AS TEXT), CAST(value AS TEXT) FROM dependencies
-		WHERE operatorbundle_name = ? AND type IS NOT NULL ORDER BY 1, 2`, msg.GetCsvName())
+	dependencies, err := r.optional(ctx, `SELECT CAST(type AS TEXT), CAST(value AS TEXT) FROM dependencies
+		WHERE operatorbundle_name = ? AND type IS NOT NULL AND value IS NOT NULL`, msg.GetCsvName())
 	for _, d := range dependencies {
 		msg.Dependencies = append(msg.Dependencies, &api.Dependency{Type: d[0], Value: d[1]})
 	}
 	return err
 }
 
-// optional reads pairs from a table that old indexes may lack.
+// optional reads pairs from a table that old indexes may lack, sorted and each
+// once.
 func (r *reader) optional(ctx context.Context, query, bundle string) ([][2]string, error) {
+	size, count := 0, 0
 	pairs, err := sqlite.Collect(ctx, r.db, func(rows *sql.Rows) (p [2]string, err error) {
-		return p, rows.Scan(&p[0], &p[1])
+		err = rows.Scan(&p[0], &p[1])
+		if size += len(p[0]) + len(p[1]); size > maxBytes {
+			err = tooMuch("the properties of a bundle have more than %d MiB", maxBytes>>20)
+		}
+		if count++; count > maxFacts {
+			err = tooMuch("a bundle has more than %d properties", maxFacts)
+		}
+		return p, err
 	}, query, bundle)
-	if err != nil && bytes.Contains([]byte(err.Error()), []byte("no such table")) {
+	if err != nil && strings.Contains(err.Error(), "no such table") {
 		return nil, nil
 	}
-	return pairs, err
+	slices.SortFunc(pairs, comparePairs) // SQLite would hold all of them more than once
+	return slices.Compact(pairs), sqlite.Foreign(err)
+}
+
+func comparePairs(a, b [2]string) int {
+	return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
 }
 
 // contentOf reads the manifests, which are JSON objects one after the other.
@@ -261,4 +300,28 @@ func (r *reader) present(ctx context.Context, p *registry.Package) error {
 	return nil
 }
 
+// collect reads rows of names, of which an index has only so many.
+func collect[T any](ctx context.Context, r *reader, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	all, err := sqlite.Collect(ctx, r.db, func(rows *sql.Rows) (T, error) {
+		if r.rows++; r.rows > maxRows {
+			var none T
+			return none, tooMuch("it has more than %d packages and channel entries", maxRows)
+		}
+		return scan(rows)
+	}, query, args...)
+	return all, sqlite.Foreign(err)
+}
+
 func scanString(rows *sql.Rows) (s string, err error) { return s, rows.Scan(&s) }
+
+func scanNames(rows *sql.Rows) (p [2]string, err error) {
+	err = rows.Scan(&p[0], &p[1])
+	return p, errors.Join(err, checkName(p[0]), checkName(p[1]))
+}
+
+func checkName(name string) error {
+	if len(name) > maxName {
+		return tooMuch("a name has more than %d letters", maxName)
+	}
+	return nil
+}
