@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/bundle"
 )
@@ -22,10 +23,40 @@ func FuzzBundle(f *testing.F) {
 			"b/metadata/more.yaml":            {Data: metadata},
 			"b/manifests/subdirectory/x.yaml": {Data: []byte("ignored")},
 		}
-		for item, err := range registry.Validated(bundle.FS(fsys, "dir", bundle.Options{})).Items(t.Context()) {
-			if err == nil && item.Bundle == nil && item.Package == nil {
-				t.Fatal("an item of nothing")
-			}
+		for _, mode := range []bundle.Mode{bundle.Replaces, bundle.SemVer} {
+			check(t, bundle.FS(fsys, "dir", bundle.Options{Mode: mode}))
 		}
+	})
+}
+
+// check reads a source to its end.
+func check(t *testing.T, src registry.Source) {
+	t.Helper()
+	for item, err := range registry.Validated(src).Items(t.Context()) {
+		if err == nil && item.Bundle == nil && item.Package == nil {
+			t.Fatal("an item of nothing")
+		}
+		if err != nil && failure.KindOf(err) != failure.Invalid {
+			t.Fatalf("error %v has kind %s, want Invalid", err, failure.KindOf(err))
+		}
+	}
+}
+
+// FuzzPackageManifest reads any package manifest, and any manifest of a
+// version.
+func FuzzPackageManifest(f *testing.F) {
+	f.Add([]byte("packageName: p\ndefaultChannel: c\nchannels:\n- {name: c, currentCSV: p.v2}\n"), []byte("kind: ClusterServiceVersion\nmetadata: {name: p.v2}\nspec: {version: 2.0.0, replaces: p.v1, skips: [p.v1, p.v2]}\n"))
+	f.Add([]byte("packageName: ''\nchannels: [{}, {name: c}]\n"), []byte("kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\n"))
+	f.Add([]byte("'packageName': [x]\n"), []byte("- a\n"))
+	f.Fuzz(func(t *testing.T, manifest, version []byte) {
+		fsys := fstest.MapFS{
+			"p/p.package.yaml": {Data: manifest},
+			"p/1.0.0/csv.yaml": {Data: []byte("kind: ClusterServiceVersion\nmetadata: {name: p.v1}\nspec: {version: 1.0.0}\n")},
+			"p/2.0.0/csv.yaml": {Data: version},
+		}
+		if !bundle.IsPackageManifests(fsys) {
+			return
+		}
+		check(t, bundle.PackageManifestsFS(fsys, "dir", bundle.Options{}))
 	})
 }

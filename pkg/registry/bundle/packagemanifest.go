@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -43,7 +44,13 @@ func IsPackageManifests(fsys fs.FS) bool {
 // PackageManifests returns the catalog of a tree of package manifests. The
 // channels come from them, the edges from the ClusterServiceVersions.
 func PackageManifests(dir string, o Options) registry.Source {
-	t, _ := Dir(dir, o).(tree)
+	return PackageManifestsFS(os.DirFS(dir), dir, o)
+}
+
+// PackageManifestsFS does the same in a file system; name is what messages call
+// its root.
+func PackageManifestsFS(fsys fs.FS, name string, o Options) registry.Source {
+	t, _ := FS(fsys, name, o).(tree)
 	return legacyTree{t}
 }
 

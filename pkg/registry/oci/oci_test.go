@@ -27,7 +27,7 @@ import (
 
 // entry is a line of an archive: NAME=TEXT is a file, NAME->TARGET a symbolic
 // link, NAME=>TARGET a hard link, NAME/ a directory.
-func archive(t *testing.T, entries ...string) []byte {
+func archive(t testing.TB, entries ...string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -80,7 +80,7 @@ func zstandard(t *testing.T, text []byte) []byte {
 }
 
 // build makes an image of layers, for linux on a machine.
-func build(t *testing.T, architecture string, layers ...v1.Layer) v1.Image {
+func build(t testing.TB, architecture string, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	img, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {
@@ -128,7 +128,7 @@ func layerOf(t *testing.T, img v1.Image, n int) string {
 }
 
 // onDisk writes an image to a layout and returns its reference.
-func onDisk(t *testing.T, img v1.Image) (ref string) {
+func onDisk(t testing.TB, img v1.Image) (ref string) {
 	t.Helper()
 	path, err := layout.Write(t.TempDir(), empty.Index)
 	if err != nil {
