@@ -37,6 +37,8 @@ type controllerOptions struct {
 	leaderNamespace  string
 	logLevel         int
 	logFormat        string
+	// convertDefinitions lets definitions of v1beta1 become v1.
+	convertDefinitions bool
 	// protectedNamespaces keep copies of global operators when copying is off.
 	protectedNamespaces []string
 }
@@ -74,6 +76,7 @@ func (o *controllerOptions) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1:8082", "`address` of /metrics; 0 for none")
 	flags.BoolVar(&o.leaderElect, "leader-elect", inCluster, "let only one of several controllers act (default: in a cluster)")
 	flags.StringVar(&o.leaderNamespace, "leader-namespace", "olm", "`namespace` of the lease")
+	flags.BoolVar(&o.convertDefinitions, "convert-definitions", false, "install bundles whose resource definitions are of v1beta1, as v1, where that loses nothing; without it they are refused")
 	flags.StringSliceVar(&o.protectedNamespaces, "protected-copied-csv-namespaces", nil, "`namespaces` that have copies of global operators although the OLMConfig turns copies off")
 	flags.SetNormalizeFunc(flagNames)
 	flags.IntVarP(&o.logLevel, "v", "v", 0, "log `level`: 0 what changed, 1 also why")

@@ -67,7 +67,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 	if err != nil {
 		return nil, err
 	}
-	plans.CatalogNamespace = o.catalogNamespace
+	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
 		return nil, err

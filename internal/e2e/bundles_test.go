@@ -41,8 +41,7 @@ func TestPublishedBundles(t *testing.T) {
 	s.catalogSource(t, "semver", serve(t, "--graph", "semver", bundleSubset(t, bundles, "snapscheduler", "cert-manager")))
 	s.catalogSource(t, "strimzi", serve(t, strimziCatalog(t, bundles)))
 	for name, j := range map[string]journey{
-		// The definitions of 0.37.0 are of v1beta1.
-		"prometheus":    {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.37.0", end: "prometheusoperator.0.56.3", last: "prometheus/0.56.3", catalog: "replaces", hops: []string{"prometheusoperator.0.47.0"}},
+		"prometheus":    {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.47.0", end: "prometheusoperator.0.56.3", last: "prometheus/0.56.3", catalog: "replaces"},
 		"snapscheduler": {pkg: "snapscheduler", channel: "stable", start: "snapscheduler.v2.0.0", end: "snapscheduler.v3.5.0", last: "snapscheduler/3.5.0", allSpaces: true, catalog: "semver", hops: []string{"snapscheduler.v2.1.0", "snapscheduler.v3.0.0", "snapscheduler.v3.1.0", "snapscheduler.v3.2.0", "snapscheduler.v3.3.0", "snapscheduler.v3.4.0"}},
 		"cockroachdb":   {pkg: "cockroachdb", channel: "stable-5.x", start: "cockroachdb.v5.0.3", end: "cockroachdb.v5.0.4", last: "cockroachdb/5.0.4", catalog: "replaces"},
 		"etcd":          {pkg: "etcd", channel: "singlenamespace-alpha", start: "etcdoperator.v0.9.2", end: "etcdoperator.v0.9.4", last: "etcd/0.9.4", catalog: "replaces"},
@@ -55,6 +54,20 @@ func TestPublishedBundles(t *testing.T) {
 			s.travel(t, j, filepath.Join(bundles, j.last))
 		})
 	}
+}
+
+// TestConvertedDefinitions installs an operator whose definitions are of
+// v1beta1, and lets it upgrade to those of v1.
+func TestConvertedDefinitions(t *testing.T) {
+	t.Parallel()
+	bundles := testkit.Data(t, "bundles")
+	env := testkit.Own(t)
+	s := &stack{Env: env, controller: startController(t, env, t.TempDir(), "--convert-definitions")}
+	s.catalogSource(t, "converted", serve(t, bundleSubset(t, bundles, "prometheus")))
+	s.travel(t, journey{
+		pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.37.0", end: "prometheusoperator.0.56.3",
+		last: "prometheus/0.56.3", catalog: "converted", hops: []string{"prometheusoperator.0.47.0"},
+	}, filepath.Join(bundles, "prometheus", "0.56.3"))
 }
 
 func (s *stack) travel(t testing.TB, j journey, last string) {

@@ -56,22 +56,41 @@ func TestBadInput(t *testing.T) {
 }
 
 // TestUnservableBundles expects bundles that a current Kubernetes cannot take,
-// because the schemas of their CustomResourceDefinitions of v1beta1 are not
-// structural, to be refused before anything is written.
+// because their CustomResourceDefinitions are of v1beta1, to be refused before
+// anything is written.
 func TestUnservableBundles(t *testing.T) {
-	bundles, manifests := testkit.Data(t, "bundles"), testkit.Data(t, "package-manifests")
 	s := startStack(t)
-	s.catalogSource(t, "bundles", serve(t, bundleSubset(t, bundles, "prometheus")))
-	s.catalogSource(t, "manifests", serve(t, filepath.Join(manifests, "rook-ceph")))
-	for name, w := range map[string]wish{
+	s.refuses(t, map[string]wish{
+		"prometheus 0.32.0": {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.32.0", catalog: "bundles"},
+		"prometheus 0.37.0": {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.37.0", catalog: "bundles"},
+		"rook-ceph":         {pkg: "rook-ceph", catalog: "manifests"},
+	}, "apiextensions.k8s.io/v1beta1")
+}
+
+// TestInconvertibleBundles expects that bundles are refused, too, whose
+// definitions of v1beta1 are to be converted but have schemas that v1 does not
+// accept.
+func TestInconvertibleBundles(t *testing.T) {
+	t.Parallel()
+	env := testkit.Own(t)
+	s := &stack{Env: env, controller: startController(t, env, t.TempDir(), "--convert-definitions")}
+	s.refuses(t, map[string]wish{
 		"prometheus 0.32.0": {pkg: "prometheus", channel: "beta", start: "prometheusoperator.0.32.0", catalog: "bundles"},
 		"rook-ceph":         {pkg: "rook-ceph", catalog: "manifests"},
-	} {
+	}, "apiextensions.k8s.io/v1beta1", "cannot be converted to v1", "openAPIV3Schema")
+}
+
+// refuses expects wishes to end in a condition that says all of want.
+func (s *stack) refuses(t *testing.T, wishes map[string]wish, want ...string) {
+	t.Helper()
+	s.catalogSource(t, "bundles", serve(t, bundleSubset(t, testkit.Data(t, "bundles"), "prometheus")))
+	s.catalogSource(t, "manifests", serve(t, filepath.Join(testkit.Data(t, "package-manifests"), "rook-ceph")))
+	for name, w := range wishes {
 		t.Run(name, func(t *testing.T) {
 			w.ns = s.Namespace(t, "old")
 			s.group(t, w.ns, w.ns)
 			key := s.subscribe(t, w)
-			message := s.condition(t, key, operatorsv1alpha1.SubscriptionInstallPlanFailed, "apiextensions.k8s.io/v1beta1", "cannot be converted to v1", "openAPIV3Schema")
+			message := s.condition(t, key, operatorsv1alpha1.SubscriptionInstallPlanFailed, want...)
 			t.Log(message)
 			s.checkStatusSays(t, key, message)
 			s.checkNothingWritten(t, w.ns)

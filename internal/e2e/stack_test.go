@@ -35,10 +35,12 @@ func startStack(t testing.TB) *stack {
 	return &stack{Env: env, controller: startController(t, env, t.TempDir())}
 }
 
-func startController(t testing.TB, env *testkit.Env, dir string) *testkit.Process {
+func startController(t testing.TB, env *testkit.Env, dir string, flags ...string) *testkit.Process {
 	t.Helper()
-	return testkit.Start(t, "olm", "controller", "--kubeconfig", env.Kubeconfig, "--data-dir", dir,
-		"--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0")
+	return testkit.Start(t, "olm", append([]string{
+		"controller", "--kubeconfig", env.Kubeconfig, "--data-dir", dir,
+		"--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0",
+	}, flags...)...)
 }
 
 // serve runs a catalog server over sources and returns its address.

@@ -66,6 +66,9 @@ type Options struct {
 	// CatalogNamespace holds the Secrets that plans of v0 copy; empty for none.
 	CatalogNamespace string
 	RetryWindow      time.Duration // zero means DefaultRetryWindow
+	// ConvertDefinitions lets CustomResourceDefinitions of v1beta1 become v1 where
+	// that loses nothing. Otherwise bundles with them are refused.
+	ConvertDefinitions bool
 }
 
 // Reconciler executes InstallPlans.

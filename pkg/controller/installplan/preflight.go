@@ -71,6 +71,9 @@ func (r *Reconciler) check(ctx context.Context, s *scope, i int, brought map[sch
 		s.plan.Status.Plan[i].Status = v1alpha1.StepStatusUnsupportedResource
 		return refusal, nil
 	}
+	if it.manifest.IsBetaCRD() && !r.o.ConvertDefinitions {
+		return preflight.BetaCRD(it.manifest), nil
+	}
 	service, err := r.serviceOf(it, brought)
 	if err != nil {
 		return nil, err

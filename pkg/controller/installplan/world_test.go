@@ -161,7 +161,7 @@ func (w *world) write(verb, kind, name string) error {
 }
 
 func (w *world) reconciler() *installplan.Reconciler {
-	return installplan.New(installplan.Options{Client: w.client, Cluster: kube.New(w.client), Contents: w.contents, Clock: w.clock, CatalogNamespace: "olm"})
+	return installplan.New(installplan.Options{Client: w.client, Cluster: kube.New(w.client), Contents: w.contents, Clock: w.clock, CatalogNamespace: "olm", ConvertDefinitions: true})
 }
 
 // pass reconciles the plan once and returns it as it is then.

@@ -64,6 +64,13 @@ func API(m render.Manifest, found Service) *failure.Error {
 	}
 }
 
+// BetaCRD refuses a CustomResourceDefinition of v1beta1 that nobody asked to
+// convert.
+func BetaCRD(m render.Manifest) *failure.Error {
+	return failure.New(failure.Invalid, "CustomResourceDefinition %q uses %s/%s, which this cluster does not serve", m.Name, m.Group, m.Version).
+		WithHint("choose a version of the operator whose CustomResourceDefinitions are apiextensions.k8s.io/v1, or run the controller with --convert-definitions")
+}
+
 func cureFor(gvk schema.GroupVersionKind) string {
 	if gvk.Kind == render.KindCRD {
 		return "choose a version of the operator whose CustomResourceDefinitions are apiextensions.k8s.io/v1"
