@@ -80,7 +80,7 @@ func start(t *testing.T, bundles ...registry.Bundle) *running {
 	}
 	reconciler := installplan.New(installplan.Options{
 		Client: mgr.GetClient(), Cluster: kube.New(r.count(live)).WithDiscovery(served), Contents: &r.contents, Clock: clock.RealClock{},
-		Recorder: mgr.GetEventRecorder("test"), RetryWindow: time.Second, ConvertDefinitions: true,
+		Recorder: mgr.GetEventRecorder("test"), RetryWindow: time.Second, CatalogNamespace: metav1.NamespaceDefault, ConvertDefinitions: true,
 		As: func(sa types.NamespacedName) (*kube.Cluster, error) {
 			cfg := rest.CopyConfig(r.Config)
 			cfg.Impersonate.UserName = "system:serviceaccount:" + sa.Namespace + ":" + sa.Name

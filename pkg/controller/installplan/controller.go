@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -27,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"chandler.dev/olm/pkg/controller/installplan/cause"
 	"chandler.dev/olm/pkg/controller/installplan/drift"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/install"
@@ -77,6 +79,7 @@ type Reconciler struct {
 	settled settled
 	wounds  drift.Wounds
 	drift   *drift.Watcher // nil until the reconciler is set up with a manager
+	causes  cause.Watcher
 
 	mu     sync.Mutex
 	scoped map[types.NamespacedName]*kube.Cluster // by ServiceAccount
@@ -146,14 +149,15 @@ func plannedCRDs(obj client.Object) []string {
 
 // SetupWithManager starts the reconciler with mgr. A plan is woken by itself,
 // by the OperatorGroup of its namespace, without which it cannot run, by the
-// CustomResourceDefinitions that it waits for, and when somebody changes or
-// deletes what it installed.
+// CustomResourceDefinitions that it waits for, when somebody changes or deletes
+// what it installed, and when what it failed for changes.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	indexer := mgr.GetFieldIndexer()
 	if err := errors.Join(
 		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, crdIndex, plannedCRDs),
 		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, operatorIndex, plannedOperators),
 		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, objectIndex, plannedObjects),
+		indexer.IndexField(context.Background(), &v1alpha1.InstallPlan{}, failedIndex, isFailed),
 	); err != nil {
 		return err
 	}
@@ -161,9 +165,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named(component).
 		For(&v1alpha1.InstallPlan{}).
 		Watches(&operatorsv1.OperatorGroup{}, handler.EnqueueRequestsFromMapFunc(r.plansOfNamespace)).
+		Watches(&operatorsv1.OperatorGroup{}, r.suspecting(inNamespace)).
 		Watches(&apiextensionsv1.CustomResourceDefinition{}, handler.EnqueueRequestsFromMapFunc(r.plansOfCRD)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)})
-	c, err := r.watchUnmet(b).Build(reconcile.AsReconciler(mgr.GetClient(), r))
+	c, err := r.watchCauses(r.watchUnmet(b)).Build(reconcile.AsReconciler(mgr.GetClient(), r))
 	if err != nil {
 		return err
 	}
@@ -172,7 +177,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	r.drift = drift.NewWatcher(made, c, r.reported)
-	return nil
+	return r.causes.Start(mgr, c)
 }
 
 func (r *Reconciler) plansOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
@@ -217,7 +222,8 @@ type scope struct {
 	mu       sync.Mutex // guards seen.Refusals and written while steps run side by side
 	seen     install.Observation
 	done     bool
-	leaving  bool // the namespace is being deleted
+	leaving  bool                      // the namespace is being deleted
+	causes   []schema.GroupVersionKind // of objects that keep it from going on, guarded by mu
 
 	// For a plan that is over.
 	living  map[string]bool       // operators, by name
@@ -234,8 +240,11 @@ func (s *scope) wrote(i int) {
 // Reconcile runs the steps, then writes status once.
 func (r *Reconciler) Reconcile(ctx context.Context, plan *v1alpha1.InstallPlan) (ctrl.Result, error) {
 	switch {
-	case !plan.DeletionTimestamp.IsZero(), len(plan.Status.Plan) == 0, plan.Status.Phase == v1alpha1.InstallPlanPhaseFailed:
+	case !plan.DeletionTimestamp.IsZero(), len(plan.Status.Plan) == 0:
+		r.causes.Forget(ctx, client.ObjectKeyFromObject(plan))
 		return ctrl.Result{}, nil
+	case plan.Status.Phase == v1alpha1.InstallPlanPhaseFailed:
+		return r.reconsider(ctx, plan)
 	case plan.Status.Phase == v1alpha1.InstallPlanPhaseComplete:
 		return r.heal(ctx, plan)
 	}

@@ -145,7 +145,7 @@ func (r *Reconciler) checkChange(ctx context.Context, s *scope, i int, live, des
 	if refusal := preflight.ChangedCRD(live, desired); refusal != nil {
 		return refusal, nil
 	}
-	if refusal, err := r.checkMigration(ctx, live, desired); refusal != nil || err != nil {
+	if refusal, err := r.checkMigration(ctx, s, live, desired); refusal != nil || err != nil {
 		return refusal, err
 	}
 	checks, err := preflight.ResourceChecks(live, desired)
@@ -155,6 +155,7 @@ func (r *Reconciler) checkChange(ctx context.Context, s *scope, i int, live, des
 	var refusal *failure.Error
 	for _, check := range checks {
 		if refusal, err = r.checkObjects(ctx, check.GVK, check.Object); refusal != nil || err != nil {
+			s.awaits(check.GVK)
 			break
 		}
 	}
@@ -243,7 +244,7 @@ func anyOperator(string) bool { return true }
 
 func (r *Reconciler) createCRD(ctx context.Context, s *scope, i int, crd *apiextensionsv1.CustomResourceDefinition) error {
 	if err := r.o.Cluster.CreateCRD(ctx, crd); err != nil {
-		return err
+		return s.rejected(i, err)
 	}
 	r.wrote(s, i, crd)
 	return nil
@@ -271,7 +272,7 @@ func (r *Reconciler) replaceCRD(ctx context.Context, s *scope, i int, change crd
 		return unknown
 	}
 	if err := r.o.Cluster.UpdateCRD(ctx, crd); err != nil {
-		return err
+		return s.rejected(i, err)
 	}
 	r.wrote(s, i, crd)
 	return nil

@@ -180,7 +180,7 @@ func (r *Reconciler) observeOperator(ctx context.Context, s *scope, i int) error
 func (r *Reconciler) createOperator(ctx context.Context, s *scope, i int) error {
 	obj := s.items[i].desired
 	if _, err := s.scoped.Create(ctx, obj); err != nil {
-		return err
+		return s.rejected(i, err)
 	}
 	s.record(i, install.Ready, s.plan.CreationTimestamp)
 	return nil
@@ -221,18 +221,27 @@ func (r *Reconciler) applyObject(ctx context.Context, s *scope, i int) error {
 	it := &s.items[i]
 	if it.manifest.Kind == render.KindSubscription {
 		if _, err := s.scoped.Create(ctx, it.desired); err != nil {
-			return err
+			return s.rejected(i, err)
 		}
 		s.record(i, install.Ready, s.plan.CreationTimestamp)
 		return nil
 	}
 	result, err := s.scoped.EnsureFrom(ctx, it.live, it.desired)
 	if err != nil {
-		return err
+		return s.rejected(i, err)
 	}
 	if result.Written {
 		s.wrote(i)
 	}
 	s.record(i, install.Ready, result.Object.GetCreationTimestamp())
 	return nil
+}
+
+// rejected marks a step whose object the API server does not accept, so that it
+// is known later what the plan failed for.
+func (s *scope) rejected(i int, err error) error {
+	if failure.KindOf(err) == failure.Invalid {
+		s.plan.Status.Plan[i].Status = v1alpha1.StepStatusNotCreated
+	}
+	return err
 }

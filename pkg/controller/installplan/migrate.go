@@ -15,7 +15,7 @@ import (
 
 // checkMigration refuses if objects are stored in a version that goes away and
 // would not be the same in the one that stays.
-func (r *Reconciler) checkMigration(ctx context.Context, live, desired *apiextensionsv1.CustomResourceDefinition) (*failure.Error, error) {
+func (r *Reconciler) checkMigration(ctx context.Context, s *scope, live, desired *apiextensionsv1.CustomResourceDefinition) (*failure.Error, error) {
 	lost := preflight.LostVersions(live, desired)
 	if len(lost) == 0 {
 		return nil, nil
@@ -27,7 +27,11 @@ func (r *Reconciler) checkMigration(ctx context.Context, live, desired *apiexten
 	if err != nil {
 		return nil, err
 	}
-	return r.checkObjects(ctx, m.GVK, m.Object)
+	refusal, err := r.checkObjects(ctx, m.GVK, m.Object)
+	if refusal != nil {
+		s.awaits(m.GVK)
+	}
+	return refusal, err
 }
 
 // migrate makes the API server forget the versions that desired no longer has:

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/condition"
 	"chandler.dev/olm/pkg/controller/step"
@@ -74,6 +75,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, err error) (ctrl.Re
 	case err == nil && s.done:
 		status.Phase, status.Message = v1alpha1.InstallPlanPhaseComplete, ""
 		r.setInstalled(status, corev1.ConditionTrue, "", "")
+		r.causes.Forget(ctx, client.ObjectKeyFromObject(s.plan))
 		ctrl.LoggerFrom(ctx).Info("installed", "operators", s.plan.Spec.ClusterServiceVersionNames)
 		return ctrl.Result{}, nil
 	case err == nil:
@@ -98,12 +100,20 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, err error) (ctrl.Re
 	case failure.Waiting:
 		return ctrl.Result{RequeueAfter: waitingRetry}, nil
 	case failure.Blocked:
-		return ctrl.Result{RequeueAfter: blockedRetry}, nil
+		return ctrl.Result{RequeueAfter: blockedRetry}, r.awaitRights(s)
 	case failure.Internal:
 		return ctrl.Result{}, err
 	default:
 		return ctrl.Result{RequeueAfter: curableRetry}, nil
 	}
+}
+
+// awaitRights lets a plan that lacks rights be tried again when some are granted.
+func (r *Reconciler) awaitRights(s *scope) error {
+	if s.scoped == r.o.Cluster {
+		return nil
+	}
+	return r.causes.Await(client.ObjectKeyFromObject(s.plan), rightsKinds()...)
 }
 
 // isEnd tells whether an error is the end of the plan.

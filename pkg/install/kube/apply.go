@@ -86,6 +86,17 @@ func (c *Cluster) Create(ctx context.Context, obj client.Object) (created bool, 
 	return err == nil, Classify(err, fmt.Sprintf("create %s %q", obj.GetObjectKind().GroupVersionKind().Kind, obj.GetName()))
 }
 
+// Try asks the API server whether it would accept what Ensure would write.
+// Nothing is written.
+func (c *Cluster) Try(ctx context.Context, obj client.Object) error {
+	desired, err := c.unstructured(obj)
+	if err != nil {
+		return err
+	}
+	err = c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), client.FieldOwner(FieldManager), client.ForceOwnership, client.DryRunAll)
+	return Classify(err, describeObject(desired))
+}
+
 // IsAsDesired reports whether Ensure would write nothing, given the object as
 // it is.
 func (c *Cluster) IsAsDesired(live *unstructured.Unstructured, obj client.Object) (bool, error) {
