@@ -42,6 +42,7 @@ type serveOptions struct {
 	address, httpAddress string
 	httpRequired         bool // the address was asked for, so failing to get it is an error
 	watch                bool
+	pollInterval         time.Duration
 }
 
 func newServeCommand() *cobra.Command {
@@ -62,7 +63,8 @@ and made again only if the source has changed or the index is damaged. /healthz,
 	}
 	cmd.Flags().StringVar(&o.address, "address", defaultAddress, "`host:port` for gRPC; port 0 takes a free one")
 	cmd.Flags().StringVar(&o.httpAddress, "http-address", defaultHTTPAddress, "`host:port` for health and metrics; empty for none")
-	cmd.Flags().BoolVar(&o.watch, "watch", false, "serve changed content when files change")
+	cmd.Flags().BoolVar(&o.watch, "watch", false, "serve changed content when files change, or the digest of an image")
+	cmd.Flags().DurationVar(&o.pollInterval, "poll-interval", defaultPollInterval, "`time` between questions for the digest of a watched image, and up to a fifth more")
 	addSourceFlags(cmd, &o.sourceOptions)
 	addTransportFlags(cmd, &o.transportOptions)
 	addCacheFlags(cmd, &o.cache)
@@ -116,12 +118,17 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 	if err := o.cache.check(); err != nil {
 		return err
 	}
+	if o.pollInterval <= 0 {
+		return failure.New(failure.Invalid, "--poll-interval must be more than 0, not %s", o.pollInterval).WithHint("write it like 5m")
+	}
 	s := &server{
 		options: o, log: slog.New(slog.NewTextHandler(stderr, nil)), clock: clock.RealClock{},
 		hosts: rpc.NewHosts(), health: &rpc.Health{}, metrics: newMetrics(),
 	}
 	defer s.hosts.Close()
-	for _, one := range all {
+	digests := make([]string, len(all))
+	for i, one := range all {
+		digests[i] = s.digestOf(ctx, one)
 		if err := s.load(ctx, one); err != nil {
 			return err
 		}
@@ -159,8 +166,8 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 		return errors.Join(err, group.Wait())
 	}
 	if o.watch {
-		for _, one := range all {
-			group.Go(func() error { return s.watch(ctx, one) })
+		for i, one := range all {
+			group.Go(func() error { return s.watch(ctx, one, digests[i]) })
 		}
 	}
 	s.log.Info("serving", "address", listener.Addr().String(), "catalogs", len(all))

@@ -11,6 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry/oci"
 )
 
@@ -20,13 +21,13 @@ const settleTime = 200 * time.Millisecond
 
 // watch serves the content of a file or a directory again whenever it changes.
 // Content that is invalid is not served; the one before stays.
-func (s *server) watch(ctx context.Context, one served) error {
+func (s *server) watch(ctx context.Context, one served, digest string) error {
 	at, err := placeOf(one.arg)
 	if err != nil || at == remoteAddress {
 		return err
 	}
 	if at == imageReference {
-		return s.poll(ctx, one)
+		return s.poll(ctx, one, digest)
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -55,36 +56,51 @@ func (s *server) watch(ctx context.Context, one served) error {
 			s.log.Warn("watching files", "catalog", one.arg, "error", err)
 			timer.Reset(settleTime)
 		case <-timer.C():
-			s.reload(ctx, one)
+			_ = s.reload(ctx, one) // it says why; the next change is another chance
 		}
 	}
 }
 
-// pollInterval is how often the digest of an image is compared. Servers of the
-// same image do not ask at the same time.
+// Servers of the same image do not ask for its digest at the same time.
 const (
-	pollInterval = 5 * time.Minute
-	pollJitter   = 0.2
+	defaultPollInterval = 5 * time.Minute
+	pollJitter          = 0.2
 )
 
-// poll serves an image again whenever its digest changes.
-func (s *server) poll(ctx context.Context, one served) error {
-	digest := ""
+// digestOf returns the digest of an image that will be watched, before it is
+// loaded: what moves in between is noticed. It is empty if it is not known.
+func (s *server) digestOf(ctx context.Context, one served) string {
+	at, err := placeOf(one.arg)
+	if err != nil || at != imageReference || !s.options.watch {
+		return ""
+	}
+	image, err := oci.Open(ctx, one.arg, s.options.images)
+	if err != nil {
+		return "" // loading says why
+	}
+	return image.Digest
+}
+
+// poll serves an image again whenever its digest changes from the one given.
+// Content that is invalid is looked at once, anything else that fails again
+// and again.
+func (s *server) poll(ctx context.Context, one served, digest string) error {
 	for {
-		image, err := oci.Open(ctx, one.arg, s.options.images)
-		switch {
-		case err != nil:
-			s.log.Warn("asking for the digest of the image", "catalog", one.arg, "error", err)
-		case digest != "" && digest != image.Digest:
-			s.reload(ctx, one)
-			fallthrough
-		default:
-			digest = image.Digest
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.clock.After(wait.Jitter(pollInterval, pollJitter)):
+		case <-s.clock.After(wait.Jitter(s.options.pollInterval, pollJitter)):
+		}
+		image, err := oci.Open(ctx, one.arg, s.options.images)
+		if err != nil {
+			s.log.Warn("asking for the digest of the image", "catalog", one.arg, "error", err)
+			continue
+		}
+		if image.Digest == digest {
+			continue
+		}
+		if err := s.reload(ctx, one); err == nil || failure.KindOf(err) == failure.Invalid {
+			digest = image.Digest
 		}
 	}
 }
@@ -107,12 +123,13 @@ func observe(watcher *fsnotify.Watcher, arg string, isDir bool) error { //nolint
 }
 
 // reload serves new content, or says why not.
-func (s *server) reload(ctx context.Context, one served) {
+func (s *server) reload(ctx context.Context, one served) error {
 	if err := s.load(ctx, one); err != nil {
 		s.metrics.reloads.WithLabelValues("failed").Inc()
 		s.log.Error("the new content is not served, the old one stays", "catalog", one.arg, "error", err)
-		return
+		return err
 	}
 	s.metrics.reloads.WithLabelValues("done").Inc()
 	s.log.Info("serving new content", "catalog", one.arg)
+	return nil
 }
