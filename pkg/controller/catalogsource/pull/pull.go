@@ -5,7 +5,6 @@ package pull
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -89,55 +88,14 @@ func (b Bundles) keychain(ctx context.Context, catalog types.NamespacedName) (au
 	if err != nil {
 		return nil, err
 	}
-	found := credentials{}
+	found := oci.Credentials{}
 	for _, name := range cs.Spec.Secrets {
 		secret := &corev1.Secret{}
 		err := b.Reader.Get(ctx, types.NamespacedName{Namespace: catalog.Namespace, Name: name}, secret)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("read secret %q: %w", name, err)
 		}
-		found.add(secret)
+		found.AddSecret(string(secret.Type), secret.Data)
 	}
 	return authn.NewMultiKeychain(found, base), nil
-}
-
-// credentials are those of registries or repositories, by name.
-type credentials map[string]authn.AuthConfig
-
-// add reads a secret in either form that kubelets know.
-func (c credentials) add(secret *corev1.Secret) {
-	var file struct {
-		Auths map[string]authn.AuthConfig `json:"auths"`
-	}
-	switch secret.Type {
-	case corev1.SecretTypeDockerConfigJson:
-		if json.Unmarshal(secret.Data[corev1.DockerConfigJsonKey], &file) != nil {
-			return
-		}
-	case corev1.SecretTypeDockercfg:
-		if json.Unmarshal(secret.Data[corev1.DockerConfigKey], &file.Auths) != nil {
-			return
-		}
-	default:
-		return
-	}
-	for name, auth := range file.Auths {
-		name = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://"), "/")
-		name = strings.TrimSuffix(strings.TrimSuffix(name, "/v1"), "/v2")
-		if _, known := c[name]; !known {
-			c[name] = auth
-		}
-	}
-}
-
-// Resolve returns the credentials of the longest name that a resource begins with.
-func (c credentials) Resolve(resource authn.Resource) (authn.Authenticator, error) {
-	for name := resource.String(); name != ""; {
-		if auth, ok := c[name]; ok {
-			return authn.FromConfig(auth), nil
-		}
-		cut := strings.LastIndex(name, "/")
-		name = name[:max(cut, 0)]
-	}
-	return authn.Anonymous, nil
 }
