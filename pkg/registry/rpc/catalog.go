@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -35,24 +36,29 @@ func (s *catalog) Digest(ctx context.Context, _ *registryv1.DigestRequest) (*reg
 
 func (s *catalog) Watch(_ *registryv1.WatchRequest, stream grpc.ServerStreamingServer[registryv1.WatchResponse]) error {
 	ctx := stream.Context()
+	waiting := time.NewTimer(patience)
+	defer waiting.Stop()
+	waited := false
 	var sent News
 	for {
-		news, changed, err := s.hosts.watch(ctx)
+		now, err := s.hosts.watch(ctx)
 		if err != nil {
 			return toStatus(err)
 		}
-		if news != sent {
-			if err := stream.Send(&registryv1.WatchResponse{Digest: news.Digest, Problem: news.Problem}); err != nil {
+		if now.News != sent && (waited || !now.pending) {
+			if err := stream.Send(&registryv1.WatchResponse{Digest: now.Digest, Problem: now.Problem}); err != nil {
 				return err
 			}
-			sent = news
+			sent = now.News
 		}
 		select {
 		case <-ctx.Done():
 			return toStatus(ctx.Err())
 		case <-s.hosts.draining:
 			return status.Error(codes.Unavailable, "the catalog shuts down")
-		case <-changed:
+		case <-waiting.C:
+			waited = true
+		case <-now.changed:
 		}
 	}
 }

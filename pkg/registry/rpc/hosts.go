@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -27,6 +28,10 @@ type Hosts struct {
 	draining chan struct{} // closed by Drain
 	drain    sync.Once
 }
+
+// patience is how long those who watch a host wait for its first content, or for
+// the host, before they are told that there is none.
+const patience = 5 * time.Second
 
 // host is a name with the content that it serves now.
 type host struct {
@@ -170,26 +175,29 @@ type News struct {
 	Problem string // why nothing or nothing newer is served; empty if there is no reason
 }
 
-// watch returns what the host that a call asks for serves, and a channel that
-// is closed when that changes. Where hosts come and go, one that is not there
-// is waited for.
-func (h *Hosts) watch(ctx context.Context) (news News, changed <-chan struct{}, err error) {
+// observed is what is known about a host now.
+type observed struct {
+	News
+
+	pending bool            // something better may come at any moment
+	changed <-chan struct{} // closed when this is no longer so
+}
+
+// watch returns what the host that a call asks for serves. Where hosts come and
+// go, one that is not there may still come.
+func (h *Hosts) watch(ctx context.Context) (observed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one, err := h.find(authority(ctx))
-	if err != nil && h.strict {
-		return News{Problem: err.Error()}, h.added, nil
+	switch {
+	case err != nil && h.strict:
+		return observed{News: News{Problem: err.Error()}, pending: true, changed: h.added}, nil
+	case err != nil:
+		return observed{}, err
+	case one.content != nil:
+		return observed{News: News{Digest: one.content.digest, Problem: one.problem}, changed: one.changed}, nil
 	}
-	if err != nil {
-		return News{}, nil, err
-	}
-	news.Problem = one.problem
-	if one.content == nil {
-		news.Problem = cmp.Or(one.problem, unread)
-	} else {
-		news.Digest = one.content.digest
-	}
-	return news, one.changed, nil
+	return observed{News: News{Problem: cmp.Or(one.problem, unread)}, pending: one.problem == "", changed: one.changed}, nil
 }
 
 func (h *Hosts) leave(c *content) {

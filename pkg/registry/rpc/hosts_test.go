@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
@@ -187,45 +189,65 @@ func TestServiceHosts(t *testing.T) {
 
 // TestServiceHostsComeAndGo watches a name that nobody serves yet.
 func TestServiceHostsComeAndGo(t *testing.T) {
-	hosts := rpc.NewServiceHosts()
-	released := false
-	var digests []string
-	var got []string
-	for news, err := range rpc.Watch(t.Context(), dial(t, hosts, grpc.WithAuthority("one.olm.svc:50051"))) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, news.Problem)
-		digests = append(digests, news.Digest)
-		switch len(got) {
-		case 1:
-			hosts.Explain("other.olm", "")
-			hosts.Explain("one.olm", "there is no image")
-		case 2:
+	synctest.Test(t, func(t *testing.T) {
+		hosts := rpc.NewServiceHosts()
+		released := false
+		swap := func() {
 			if err := hosts.Swap(t.Context(), "one.olm", storeOf(t, storetest.F1()), func() { released = true }); err != nil {
 				t.Fatal(err)
 			}
-		case 3:
-			hosts.Explain("one.olm", "the new image is broken")
-		case 4:
-			hosts.Explain("one.olm", "")
-		case 5:
-			hosts.Remove("one.olm")
 		}
-		if len(got) == 6 {
+		steps := []func(){
+			func() { hosts.Explain("other.olm", ""); hosts.Explain("one.olm", "") },
+			func() { hosts.Explain("one.olm", "there is no image") },
+			swap,
+			func() { hosts.Explain("one.olm", "the new image is broken") },
+			func() { hosts.Explain("one.olm", "") },
+			func() { hosts.Remove("one.olm") },
+		}
+		gone := `no catalog is served as "one.olm.svc:50051"`
+		want := []string{gone, "the content of the catalog is being read", "there is no image", "", "the new image is broken", "", gone}
+		var got, digests []string
+		for news, err := range rpc.Watch(t.Context(), dial(t, hosts, grpc.WithAuthority("one.olm.svc:50051"))) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, digests = append(got, news.Problem), append(digests, news.Digest)
+			if len(got) == len(want) {
+				break
+			}
+			steps[len(got)-1]()
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Watch() problems (-want +got):\n%s", diff)
+		}
+		d := digests[3]
+		if diff := cmp.Diff([]string{"", "", "", d, d, d, ""}, digests); d == "" || diff != "" {
+			t.Errorf("Watch() digests (-want +got):\n%s", diff)
+		}
+		if !released {
+			t.Error("the store of a host that went was not released")
+		}
+	})
+}
+
+// TestWatchWaits says nothing about a name that is served in a moment.
+func TestWatchWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hosts := rpc.NewServiceHosts()
+		go func() {
+			time.Sleep(time.Second)
+			hosts.Explain("one.olm", "")
+			time.Sleep(time.Second)
+			if err := hosts.Swap(t.Context(), "one.olm", storeOf(t, storetest.F1()), nil); err != nil {
+				t.Error(err)
+			}
+		}()
+		for news, err := range rpc.Watch(t.Context(), dial(t, hosts, grpc.WithAuthority("one.olm"))) {
+			if err != nil || news.Digest == "" || news.Problem != "" {
+				t.Errorf("Watch() begins with %v, %v, want content", news, err)
+			}
 			break
 		}
-	}
-	gone := `no catalog is served as "one.olm.svc:50051"`
-	want := []string{gone, "there is no image", "", "the new image is broken", "", gone}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Watch() problems (-want +got):\n%s", diff)
-	}
-	d := digests[2]
-	if diff := cmp.Diff([]string{"", "", d, d, d, ""}, digests); d == "" || diff != "" {
-		t.Errorf("Watch() digests (-want +got):\n%s", diff)
-	}
-	if !released {
-		t.Error("the store of a host that went was not released")
-	}
+	})
 }
