@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"iter"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -63,16 +65,32 @@ func (s imageSource) unpack(ctx context.Context, temporary scratch) (registry.So
 	if err != nil {
 		return nil, err
 	}
-	if configs, ok := image.Labels[oci.LabelConfigs]; ok {
-		return fbc.Dir(filepath.Join(dir, filepath.Clean("/"+configs))), image.Unpack(ctx, dir, configs)
-	}
 	if _, ok := image.Labels[oci.LabelPackage]; ok {
 		o := bundle.Options{Mode: bundle.Mode(s.options.graph), Report: s.reported, Image: s.ref}
 		return bundle.Dir(dir, o), image.Unpack(ctx, dir, "manifests", "metadata")
 	}
+	return catalogIn(ctx, image, dir, "")
+}
+
+// catalogIn unpacks the catalog of an image into dir: the file-based catalog in
+// a directory of the image, or, if that is empty, what its labels promise.
+func catalogIn(ctx context.Context, image *oci.Image, dir, directory string) (registry.Source, error) {
+	if directory == "" {
+		directory = image.Labels[oci.LabelConfigs]
+	}
+	if directory != "" {
+		if err := image.Unpack(ctx, dir, directory); err != nil {
+			return nil, err
+		}
+		root := filepath.Join(dir, filepath.Clean("/"+directory))
+		if info, err := os.Stat(root); err != nil || !info.IsDir() {
+			return nil, failure.New(failure.Invalid, "image %q has no directory %q with files", image.Ref, directory)
+		}
+		return fbc.FS(os.DirFS(root), strings.Trim(directory, "/")), nil
+	}
 	if database, ok := image.Labels[oci.LabelDatabase]; ok {
 		return legacy.File(filepath.Join(dir, filepath.Clean("/"+database))), image.Unpack(ctx, dir, database)
 	}
-	return nil, failure.New(failure.Invalid, "image %q is neither a catalog nor a bundle: it has none of their labels", s.ref).
+	return nil, failure.New(failure.Invalid, "image %q is neither a catalog nor a bundle: it has none of their labels", image.Ref).
 		WithHint("labels are %s, %s", oci.LabelConfigs, oci.LabelPackage)
 }

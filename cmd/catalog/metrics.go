@@ -55,7 +55,7 @@ func (s *server) httpHandler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		resp, err := s.health.Check(r.Context(), &healthv1.HealthCheckRequest{})
-		if err != nil || resp.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+		if err != nil || resp.GetStatus() != healthv1.HealthCheckResponse_SERVING || s.hosting != nil && !s.hosting.Ready() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})

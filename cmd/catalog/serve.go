@@ -22,7 +22,9 @@ import (
 	"google.golang.org/grpc/reflection"
 	"k8s.io/utils/clock"
 
+	"chandler.dev/olm/internal/pages"
 	"chandler.dev/olm/pkg/failure"
+	"chandler.dev/olm/pkg/hosting/serve"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/registry/rpc"
 )
@@ -37,6 +39,7 @@ const (
 type serveOptions struct {
 	sourceOptions
 	transportOptions
+	hostingOptions
 
 	cache                cacheOptions
 	address, httpAddress string
@@ -48,14 +51,19 @@ type serveOptions struct {
 func newServeCommand() *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
-		Use:   "serve [NAME=]FILE_OR_SOURCE...",
+		Use:   "serve [NAME=]FILE_OR_SOURCE... | serve --kubernetes",
 		Short: "Serve catalogs to gRPC clients",
 		Long: `Serve catalogs to gRPC clients. A single catalog answers every call; of several,
 clients choose by the host name that they dial: NAME, NAME.svc or any host whose
 first label is NAME. A source is indexed first; with --cache-dir its index is kept,
 and made again only if the source has changed or the index is damaged. /healthz,
-/readyz and /metrics are on the HTTP address.`,
-		Args: cobra.MinimumNArgs(1),
+/readyz and /metrics are on the HTTP address.
+
+With --kubernetes, the catalogs are those of the CatalogSources of a cluster that
+name an image or a ConfigMap. Clients choose by NAME.NAMESPACE.svc. Images are
+read with the pull secrets of the CatalogSource, and again when its registryPoll
+says so; content that is not good leaves the former in place.`,
+		Args: func(cmd *cobra.Command, args []string) error { return o.checkArgs(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.httpRequired = cmd.Flags().Changed("http-address")
 			return runServe(cmd.Context(), cmd.ErrOrStderr(), o, args)
@@ -68,6 +76,7 @@ and made again only if the source has changed or the index is damaged. /healthz,
 	addSourceFlags(cmd, &o.sourceOptions)
 	addTransportFlags(cmd, &o.transportOptions)
 	addCacheFlags(cmd, &o.cache)
+	addHostingFlags(cmd, &o.hostingOptions)
 	return cmd
 }
 
@@ -108,6 +117,7 @@ type server struct {
 	hosts   *rpc.Hosts
 	health  *rpc.Health
 	metrics *metrics
+	hosting *serve.Server // nil without a cluster
 }
 
 func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []string) error {
@@ -121,25 +131,17 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 	if o.pollInterval <= 0 {
 		return failure.New(failure.Invalid, "--poll-interval must be more than 0, not %s", o.pollInterval).WithHint("write it like 5m")
 	}
-	s := &server{
-		options: o, log: slog.New(slog.NewTextHandler(stderr, nil)), clock: clock.RealClock{},
-		hosts: rpc.NewHosts(), health: &rpc.Health{}, metrics: newMetrics(),
-	}
+	s := newServer(stderr, o)
 	defer s.hosts.Close()
-	digests := make([]string, len(all))
-	for i, one := range all {
-		digests[i] = s.digestOf(ctx, one)
-		if err := s.load(ctx, one); err != nil {
-			return err
-		}
+	digests, stop, err := s.loadAll(ctx, all)
+	if err != nil || o.cache.only {
+		return err
 	}
 	if os.Getenv("GOGC") == "" {
 		// What is alive is small: collecting more often costs little.
 		debug.SetGCPercent(gcPercent)
 	}
-	if o.cache.only {
-		return nil
-	}
+	defer stop()
 	options, err := s.grpcOptions()
 	if err != nil {
 		return err
@@ -165,6 +167,9 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 		srv.Stop()
 		return errors.Join(err, group.Wait())
 	}
+	if s.hosting != nil {
+		group.Go(func() error { return s.hosting.Run(ctx) })
+	}
 	if o.watch {
 		for i, one := range all {
 			group.Go(func() error { return s.watch(ctx, one, digests[i]) })
@@ -172,6 +177,34 @@ func runServe(ctx context.Context, stderr io.Writer, o serveOptions, args []stri
 	}
 	s.log.Info("serving", "address", listener.Addr().String(), "catalogs", len(all))
 	return group.Wait()
+}
+
+func newServer(stderr io.Writer, o serveOptions) *server {
+	hosts := rpc.NewHosts()
+	if o.kubernetes {
+		hosts = rpc.NewServiceHosts()
+	}
+	return &server{
+		options: o, log: slog.New(slog.NewTextHandler(stderr, nil)), clock: clock.RealClock{},
+		hosts: hosts, health: &rpc.Health{Hosts: hosts}, metrics: newMetrics(),
+	}
+}
+
+// loadAll serves the arguments, whose digests it returns, or prepares to host
+// what a cluster asks for. stop has to be called after the last call.
+func (s *server) loadAll(ctx context.Context, all []served) (digests []string, stop func(), err error) {
+	if s.options.kubernetes {
+		stop, err = s.prepareHosting()
+		return nil, stop, err
+	}
+	digests = make([]string, len(all))
+	for i, one := range all {
+		digests[i] = s.digestOf(ctx, one)
+		if err := s.load(ctx, one); err != nil {
+			return nil, nil, err
+		}
+	}
+	return digests, func() {}, nil
 }
 
 // load indexes or opens a catalog and serves it from now on.
@@ -188,10 +221,12 @@ func (s *server) load(ctx context.Context, one served) error {
 	return nil
 }
 
-// giveBack returns the memory to the system that was needed for indexing.
+// giveBack returns the memory to the system that was needed for starting and for
+// indexing.
 func giveBack() {
 	runtime.GC() // a pool empties at the second collection
 	debug.FreeOSMemory()
+	_ = pages.DropUntouched() // they stay, which harms nobody
 }
 
 func (s *server) open(ctx context.Context, one served) (stored, error) {

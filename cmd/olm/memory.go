@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/utils/clock"
+
+	"chandler.dev/olm/internal/pages"
 )
 
 const (
@@ -48,7 +47,7 @@ func saveMemory(ctx context.Context) error {
 			now = cpuTime()
 		}
 		if now-dropped > workCPU {
-			if err := dropUntouchedPages("/proc/self/smaps"); err != nil {
+			if err := pages.DropUntouched(); err != nil {
 				return err
 			}
 			now = cpuTime() // what this has cost is no work
@@ -65,39 +64,4 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-// dropUntouchedPages tells the kernel to forget the pages of the program file
-// that nobody changed. A start touches all of it, because every Kubernetes
-// type registers itself; what the controller then runs is less than half, and
-// comes back from the page cache when it is used.
-func dropUntouchedPages(smaps string) error {
-	file, err := os.Open(smaps) //nolint:gosec // a constant of the kernel
-	if err != nil {
-		return nil // not Linux: nothing to give back
-	}
-	defer func() { _ = file.Close() }()
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	var start, end uintptr
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		switch {
-		case strings.Contains(fields[0], "-"): // a mapping begins: address, mode, offset, device, inode, path
-			start, end = 0, 0
-			if len(fields) == 6 && fields[5] == self && !strings.Contains(fields[1], "w") {
-				if _, err := fmt.Sscanf(fields[0], "%x-%x", &start, &end); err != nil {
-					return err
-				}
-			}
-		case fields[0] == "Anonymous:" && end > start && fields[1] == "0":
-			// No page differs from the file, so that none can be lost.
-			if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED); errno != 0 {
-				return errno
-			}
-		}
-	}
-	return nil
 }

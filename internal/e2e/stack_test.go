@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,7 @@ func (s *stack) create(t testing.TB, obj client.Object) {
 // wish is a Subscription.
 type wish struct {
 	ns, pkg, channel, start, catalog string
+	catalogNS                        string // of the catalog; olm if empty
 	manual                           bool
 }
 
@@ -90,7 +92,7 @@ func (s *stack) subscribe(t testing.TB, w wish) client.ObjectKey {
 	t.Helper()
 	sub := &operatorsv1alpha1.Subscription{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: w.pkg}}
 	sub.Spec = &operatorsv1alpha1.SubscriptionSpec{
-		Package: w.pkg, Channel: w.channel, StartingCSV: w.start, CatalogSource: w.catalog, CatalogSourceNamespace: "olm",
+		Package: w.pkg, Channel: w.channel, StartingCSV: w.start, CatalogSource: w.catalog, CatalogSourceNamespace: cmp.Or(w.catalogNS, "olm"),
 	}
 	if w.manual {
 		sub.Spec.InstallPlanApproval = operatorsv1alpha1.ApprovalManual
