@@ -139,7 +139,12 @@ func (c *Cache) leave(key string) {
 		return
 	}
 	delete(c.users, key)
-	if !c.recorded(key) {
+	c.tidy(key)
+}
+
+// tidy removes a file that nobody uses or remembers.
+func (c *Cache) tidy(key string) {
+	if c.users[key] == 0 && !c.recorded(key) {
 		_ = os.Remove(c.path(key))
 	}
 }
@@ -165,7 +170,9 @@ func (c *Cache) Remember(r Record) error {
 	if err := os.WriteFile(tmp, text, 0o600); err != nil {
 		return err
 	}
+	before := c.records[r.Catalog]
 	c.records[r.Catalog] = r
+	c.tidy(before.Key)
 	return os.Rename(tmp, filepath.Join(c.dir, recordsDir, recordName(r.Catalog)))
 }
 
@@ -180,8 +187,10 @@ func (c *Cache) Recall(catalog string) Record {
 func (c *Cache) Forget(catalog string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.records[catalog]
 	delete(c.records, catalog)
 	_ = os.Remove(filepath.Join(c.dir, recordsDir, recordName(catalog)))
+	c.tidy(before.Key)
 }
 
 // Sweep forgets all catalogs that are not to be kept, and removes the files

@@ -113,7 +113,7 @@ func none(message string, err error) error {
 
 // merged reads several files as one; what comes first goes first.
 func merged(paths []string) (all kubeconfig, err error) {
-	missing := error(os.ErrNotExist)
+	missing := os.ErrNotExist
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {

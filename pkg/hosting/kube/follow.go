@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,14 +37,8 @@ func (e *statusError) Error() string {
 
 // answered reports whether an API server answered with one of some codes.
 func answered(err error, codes ...int) bool {
-	if e, ok := errors.AsType[*statusError](err); ok {
-		for _, code := range codes {
-			if e.Code == code {
-				return true
-			}
-		}
-	}
-	return false
+	e, ok := errors.AsType[*statusError](err)
+	return ok && slices.Contains(codes, e.Code)
 }
 
 // client reads objects in JSON.

@@ -51,7 +51,7 @@ func Connect(kubeconfig, kubeContext string, log *slog.Logger) (*Cluster, error)
 // known and again on every change, until ctx ends.
 func (c *Cluster) Catalogs(ctx context.Context, changed func([]hosting.Request)) error {
 	known := map[string]hosting.Request{}
-	take := func(object json.RawMessage, isThere bool) { //nolint:revive // not a mode: what happened
+	take := func(object json.RawMessage, isThere bool) {
 		r, ok, err := hosting.Parse(object)
 		if err != nil { // its controller says so
 			return

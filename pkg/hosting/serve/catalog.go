@@ -134,9 +134,9 @@ func (c *catalog) refresh(ctx context.Context) error {
 	}
 	content, err := c.server.Image(short, c.request, secrets)
 	if err != nil {
-		return advised(c.request, absent, err)
+		return advised(absent, err)
 	}
-	return advised(c.request, absent, c.serve(ctx, content))
+	return advised(absent, c.serve(ctx, content))
 }
 
 // note makes the host say what went wrong, if anything.

@@ -14,7 +14,7 @@ import (
 
 // advised gives the failure of an image the cures that the author of a
 // CatalogSource has.
-func advised(r hosting.Request, absent []string, err error) error {
+func advised(absent []string, err error) error {
 	e, ok := errors.AsType[*failure.Error](err)
 	if !ok {
 		return err
