@@ -80,6 +80,7 @@ func setupObjects(o setupOptions) []client.Object {
 	objects := []client.Object{namespace(o.catalogNamespace), editRole(), viewRole()}
 	if o.serviceAccount != "" {
 		objects = append(objects, grants(o.catalogNamespace, o.serviceAccount)...)
+		objects = append(objects, hostingObjects(o.catalogNamespace)...)
 	}
 	if o.operatorNamespace != "" {
 		objects = append(objects, namespace(o.operatorNamespace), &operatorsv1.OperatorGroup{

@@ -33,11 +33,14 @@ type hosted struct {
 	address  string // of the catalog server
 	server   *testkit.Process
 	cache    string
+
+	kubeconfig string // of the server, with no more rights than it has in a cluster
 }
 
 func startHosted(t *testing.T) *hosted {
 	t.Helper()
 	h := &hosted{stack: &stack{Env: testkit.Own(t)}, registry: startRegistry(t), address: testkit.FreeAddress(t), cache: t.TempDir()}
+	h.kubeconfig = h.kubeconfigOf(t, "olm", "chandler-catalog")
 	h.startServer(t)
 	h.controller = testkit.Start(t, "olm", "controller", "--kubeconfig", h.Kubeconfig, "--data-dir", t.TempDir(),
 		"--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--catalog-server", h.address)
@@ -46,7 +49,7 @@ func startHosted(t *testing.T) *hosted {
 
 func (h *hosted) startServer(t *testing.T) {
 	t.Helper()
-	h.server = testkit.Start(t, "catalog", "serve", "--kubernetes", "--kubeconfig", h.Kubeconfig,
+	h.server = testkit.Start(t, "catalog", "serve", "--kubernetes", "--kubeconfig", h.kubeconfig,
 		"--address", h.address, "--http-address", "", "--cache-dir", h.cache)
 }
 

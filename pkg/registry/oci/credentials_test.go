@@ -8,7 +8,7 @@ import (
 	"chandler.dev/olm/pkg/registry/oci"
 )
 
-func TestCredentials(t *testing.T) {
+func TestPullSecrets(t *testing.T) {
 	c := oci.Credentials{}
 	c.AddSecret("kubernetes.io/dockerconfigjson", map[string][]byte{".dockerconfigjson": []byte(`{"auths": {
 		"https://registry.example.com/v1/": {"username": "host"},
