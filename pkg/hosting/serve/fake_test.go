@@ -147,7 +147,30 @@ func (w *world) setMap(key string, data map[string]string) {
 }
 
 func (w *world) Secrets(context.Context, hosting.Request) ([]hosting.Secret, []string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return nil, w.absent, nil
+}
+
+// publish changes what an image is.
+func (w *world) publish(image, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.images[image] = text
+}
+
+// lose makes pull secrets unreadable.
+func (w *world) lose(names ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.absent = names
+}
+
+// looked is how often images were looked at.
+func (w *world) looked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looks
 }
 
 func (w *world) image(_ context.Context, r hosting.Request, _ []hosting.Secret) (serve.Content, error) {

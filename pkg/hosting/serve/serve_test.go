@@ -41,21 +41,21 @@ func TestLifeOfAnImage(t *testing.T) {
 		w := newWorld(t)
 		w.ask(image("a", "i"))
 		w.expect("an image that is not there", list{`a.ns:  ("i" says no; check the repository and the tag in spec.image)`}, list{})
-		w.images["i"] = "one"
+		w.publish("i", "one")
 		w.pass(3 * time.Second)
 		w.expect("it is tried again", list{"a.ns: one"}, list{"key-one.db"})
-		looks := w.looks
+		looks := w.looked()
 		w.pass(50 * time.Second)
-		if w.looks != looks {
-			t.Errorf("looked %d times within the interval", w.looks-looks)
+		if now := w.looked(); now != looks {
+			t.Errorf("looked %d times within the interval", now-looks)
 		}
-		w.images["i"] = "two"
+		w.publish("i", "two")
 		w.pass(20 * time.Second)
 		w.expect("after the interval", list{"a.ns: two"}, list{"key-two.db"})
-		w.images["i"] = "bad db"
+		w.publish("i", "bad db")
 		w.pass(70 * time.Second)
 		w.expect("a broken image", list{`a.ns: two (the catalog in image "i" is invalid: package db has no channel (a.yaml:1), and 1 more problems)`}, list{"key-two.db"})
-		w.images["i"] = "two"
+		w.publish("i", "two")
 		w.pass(70 * time.Second)
 		w.expect("the good one again", list{"a.ns: two"}, list{"key-two.db"})
 		if diff := cmp.Diff(list{"one", "two"}, slices.DeleteFunc(slices.Clone(w.reads), func(s string) bool { return s == "bad db" })); diff != "" {
@@ -87,11 +87,12 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.images["i"] = "one"
+				w.publish("i", "one")
 				w.ask(image("a", "i"))
 				w.expect("before", list{"a.ns: one"}, list{"key-one.db"})
 				w.stop()
-				w.images["i"], w.images["j"] = "!Waiting", "!Waiting"
+				w.publish("i", "!Waiting")
+				w.publish("j", "!Waiting")
 				if tt.spoil {
 					if err := os.WriteFile(w.dir+"/content/key-one.db", []byte("spoiled"), 0o600); err != nil {
 						t.Fatal(err)
@@ -103,7 +104,8 @@ func TestRestart(t *testing.T) {
 				if diff := cmp.Diff(list{fmt.Sprintf(tt.want, tt.r.Image)}, w.served()); diff != "" {
 					t.Errorf("after (-want +got):\n%s", diff)
 				}
-				w.images["i"], w.images["j"] = "two", "two"
+				w.publish("i", "two")
+				w.publish("j", "two")
 				w.pass(time.Hour)
 				w.expect("the registry is back", list{"a.ns: two"}, list{"key-two.db"})
 			})
@@ -117,7 +119,7 @@ func TestSpoiledFile(t *testing.T) {
 		if err := os.WriteFile(w.dir+"/content/key-one.db", []byte("spoiled"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.images["i"] = "one"
+		w.publish("i", "one")
 		w.ask(image("a", "i"))
 		w.expect("a file of another version", list{"a.ns: one"}, list{"key-one.db"})
 	})
@@ -149,10 +151,10 @@ func TestConfigMaps(t *testing.T) {
 func TestPullSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.images["i"] = "!Blocked"
+		w.publish("i", "!Blocked")
 		w.ask(image("a", "i"))
 		w.expect("no secret", list{`a.ns:  ("i" says no; name a secret with credentials for its registry in spec.secrets)`}, list{})
-		w.absent = list{"s", "t"}
+		w.lose("s", "t")
 		w.pass(time.Minute)
 		w.expect("secrets that are not there", list{`a.ns:  ("i" says no; of the pull secrets, "s", "t" cannot be read: create it, or let the catalog server read it)`}, list{})
 	})
@@ -163,7 +165,7 @@ func TestPullSecrets(t *testing.T) {
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.images["i"] = "one"
+		w.publish("i", "one")
 		var all []hosting.Request
 		for i := range 4 {
 			r := image(fmt.Sprint("n", i), "i")
@@ -186,7 +188,9 @@ func TestOneAtATime(t *testing.T) {
 		w := newWorld(t)
 		w.stop()
 		w.slow = make(chan struct{})
-		w.images["i"], w.images["j"], w.images["k"] = "one", "two", "three"
+		w.publish("i", "one")
+		w.publish("j", "two")
+		w.publish("k", "three")
 		other := image("c", "k")
 		other.Namespace = "other"
 		w.requests = []hosting.Request{image("a", "i"), image("b", "j"), other}
@@ -215,7 +219,7 @@ func TestSlowStart(t *testing.T) {
 		w := newWorld(t)
 		w.stop()
 		w.slow = make(chan struct{})
-		w.images["i"] = "one"
+		w.publish("i", "one")
 		w.requests = []hosting.Request{image("a", "i")}
 		w.start()
 		w.pass(time.Minute)
