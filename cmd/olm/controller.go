@@ -41,7 +41,17 @@ type controllerOptions struct {
 	convertDefinitions bool
 	// protectedNamespaces keep copies of global operators when copying is off.
 	protectedNamespaces []string
+	rights              string
+	// deputies are users who ask for others.
+	deputies []string
 }
+
+// What happens to a plan that would grant what nobody who asked for it has.
+const (
+	rightsEnforce = "enforce" // it waits for the approval of somebody who has the rights
+	rightsWarn    = "warn"    // an event says so
+	rightsOff     = "off"     // nobody looks, as in OLM v0
+)
 
 func newControllerCommand(c *connection) *cobra.Command {
 	var o controllerOptions
@@ -79,6 +89,8 @@ func (o *controllerOptions) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.convertDefinitions, "convert-definitions", false, "install bundles whose resource definitions are of v1beta1, as v1, where that loses nothing; without it they are refused")
 	flags.StringSliceVar(&o.protectedNamespaces, "protected-copied-csv-namespaces", nil, "`namespaces` that have copies of global operators although the OLMConfig turns copies off")
 	flags.SetNormalizeFunc(flagNames)
+	flags.StringVar(&o.rights, "rights", rightsEnforce, "what to do about plans that exceed the rights of who asked for them: enforce, warn or off")
+	flags.StringSliceVar(&o.deputies, "deputies", nil, "`users`, as patterns, who make requests for others, so that their rights count for nothing: system:serviceaccount:argocd:*")
 	flags.IntVarP(&o.logLevel, "v", "v", 0, "log `level`: 0 what changed, 1 also why")
 	flags.StringVar(&o.logFormat, "log-format", "text", "text or json")
 }
@@ -119,6 +131,11 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 }
 
 func runController(ctx context.Context, cfg *rest.Config, o controllerOptions) error {
+	switch o.rights {
+	case rightsEnforce, rightsWarn, rightsOff:
+	default:
+		return failure.New(failure.Invalid, "unknown mode %q of --rights", o.rights).WithHint("use enforce, warn or off")
+	}
 	log, err := newLogger(o)
 	if err != nil {
 		return err

@@ -108,7 +108,7 @@ func (f *follower) look(ctx context.Context) (string, error) {
 	switch {
 	case row.Healthy:
 		return fmt.Sprintf("%s %s runs in namespace %s", row.Package, row.Version, row.Namespace), nil
-	case row.NeedsApproval:
+	case row.NeedsApproval && !row.Refused:
 		return fmt.Sprintf("%s waits for approval: olm approve %s -n %s", row.Wanted, row.Package, row.Namespace), nil
 	}
 	return "", f.refusal(row)

@@ -5,6 +5,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/install"
 )
 
 // grantsName is the name of the roles of the controller.
@@ -48,6 +50,7 @@ func clusterRules() []rbacv1.PolicyRule {
 		rule(rbacv1.GroupName, append([]string{"escalate", "bind"}, everything...), "roles", "rolebindings", "clusterroles", "clusterrolebindings"),
 		// Where an OperatorGroup names a ServiceAccount, everything is done with its rights.
 		rule("", []string{"impersonate"}, "serviceaccounts"),
+		rule("authentication.k8s.io", []string{"impersonate"}, "userextras/"+install.ExtraLifecycle),
 		rule("authorization.k8s.io", []string{"create"}, "subjectaccessreviews", "selfsubjectaccessreviews"),
 		// OperatorGroups select namespaces by labels and mark them.
 		rule("", []string{"get", "list", "watch", "update", "patch"}, "namespaces"),

@@ -9,6 +9,8 @@ import (
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"chandler.dev/olm/pkg/controller/installplan"
 )
 
 // row is where one subscribed package stands.
@@ -119,6 +121,9 @@ func judge(r row, sub *operatorsv1alpha1.Subscription, plan *operatorsv1alpha1.I
 	case plan != nil && plan.Status.Phase == operatorsv1alpha1.InstallPlanPhaseRequiresApproval:
 		r.Status, r.NeedsApproval = "RequiresApproval", true
 		r.Message = fmt.Sprintf("install plan %s waits for approval", plan.Name)
+		if plan.Status.GetCondition(operatorsv1alpha1.InstallPlanInstalled).Reason == installplan.ReasonRights {
+			r.Refused, r.Message = true, planMessage(plan)
+		}
 	case plan != nil && plan.Status.Phase == operatorsv1alpha1.InstallPlanPhaseFailed:
 		r.Status, r.Refused, r.Message = "Failed", true, planMessage(plan)
 	case csv != nil && csv.Status.Phase != "":

@@ -32,6 +32,15 @@ func TestJudge(t *testing.T) {
 			plan: &operatorsv1alpha1.InstallPlanStatus{Phase: operatorsv1alpha1.InstallPlanPhaseRequiresApproval},
 			want: row{Status: "RequiresApproval", NeedsApproval: true, Plan: "p", Message: "install plan p waits for approval"},
 		},
+		"a plan waits for a person with more rights": {
+			plan: &operatorsv1alpha1.InstallPlanStatus{
+				Phase: operatorsv1alpha1.InstallPlanPhaseRequiresApproval,
+				Conditions: []operatorsv1alpha1.InstallPlanCondition{{
+					Type: operatorsv1alpha1.InstallPlanInstalled, Status: corev1.ConditionFalse, Reason: "RightsMissing", Message: "jane cannot",
+				}},
+			},
+			want: row{Status: "RequiresApproval", NeedsApproval: true, Refused: true, Plan: "p", Message: "jane cannot"},
+		},
 		"a plan was refused": {
 			plan: &operatorsv1alpha1.InstallPlanStatus{Phase: operatorsv1alpha1.InstallPlanPhaseFailed, Message: "old API"},
 			want: row{Status: "Failed", Refused: true, Plan: "p", Message: "old API"},

@@ -73,7 +73,7 @@ func runSetup(ctx context.Context, cl client.Client, out io.Writer, o setupOptio
 			return err
 		}
 	}
-	return nil
+	return ensurePolicies(ctx, cl, out, o)
 }
 
 func setupObjects(o setupOptions) []client.Object {

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"chandler.dev/olm/pkg/controller/admission/authority"
 	"chandler.dev/olm/pkg/controller/cached"
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
@@ -68,6 +70,12 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		return nil, err
 	}
 	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
+	if o.rights != rightsOff {
+		plans.Authority = authority.New(authority.Options{
+			Client: plans.Cluster.Client(), CatalogNamespace: o.catalogNamespace, Deputies: o.deputies, Clock: clock.RealClock{},
+		})
+		plans.Advisory = o.rights == rightsWarn
+	}
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func TestPureCore(t *testing.T) {
 	for _, p := range list(t) {
 		byName[p.name()] = p
 	}
-	for _, name := range []string{"pkg/failure", "pkg/registry", "pkg/resolver", "pkg/install", "pkg/install/render", "pkg/install/preflight", "pkg/hosting"} {
+	for _, name := range []string{"pkg/failure", "pkg/registry", "pkg/resolver", "pkg/install", "pkg/install/render", "pkg/install/preflight", "pkg/controller/admission", "pkg/controller/admission/policy", "pkg/hosting"} {
 		if _, ok := byName[name]; !ok {
 			t.Errorf("%s does not exist; fix this test", name)
 		}

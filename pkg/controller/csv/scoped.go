@@ -1,12 +1,10 @@
 package csv
 
 import (
-	"fmt"
 	"sync"
 
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"chandler.dev/olm/pkg/failure"
@@ -24,9 +22,7 @@ type scopes struct {
 // impersonate returns a function that gives the cluster with the rights of a ServiceAccount.
 func impersonate(mgr ctrl.Manager) func(types.NamespacedName) (*kube.Cluster, error) {
 	return func(account types.NamespacedName) (*kube.Cluster, error) {
-		cfg := rest.CopyConfig(mgr.GetConfig())
-		cfg.Impersonate = rest.ImpersonationConfig{UserName: fmt.Sprintf("system:serviceaccount:%s:%s", account.Namespace, account.Name)}
-		return kube.Connect(cfg, mgr.GetScheme(), mgr.GetRESTMapper())
+		return kube.Connect(kube.As(mgr.GetConfig(), account), mgr.GetScheme(), mgr.GetRESTMapper())
 	}
 }
 

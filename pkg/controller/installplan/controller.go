@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -71,6 +70,10 @@ type Options struct {
 	// ConvertDefinitions lets CustomResourceDefinitions of v1beta1 become v1 where
 	// that loses nothing. Otherwise bundles with them are refused.
 	ConvertDefinitions bool
+	// Authority is asked before a plan is executed; nil lets every plan be.
+	Authority Authority
+	// Advisory lets a plan go on that the Authority refuses, with a warning.
+	Advisory bool
 }
 
 // Reconciler executes InstallPlans.
@@ -104,9 +107,7 @@ func OptionsFor(mgr ctrl.Manager, contents Contents) (Options, error) {
 		Client: mgr.GetClient(), Cluster: cluster, Contents: contents,
 		Recorder: mgr.GetEventRecorder(component), Clock: clock.RealClock{},
 		As: func(sa types.NamespacedName) (*kube.Cluster, error) {
-			scoped := rest.CopyConfig(cfg)
-			scoped.Impersonate = rest.ImpersonationConfig{UserName: fmt.Sprintf("system:serviceaccount:%s:%s", sa.Namespace, sa.Name)}
-			return kube.Connect(scoped, mgr.GetScheme(), mgr.GetRESTMapper())
+			return kube.Connect(kube.As(cfg, sa), mgr.GetScheme(), mgr.GetRESTMapper())
 		},
 	}, nil
 }
@@ -213,6 +214,7 @@ func isOver(plan *v1alpha1.InstallPlan) bool {
 // scope carries what one reconcile has learnt from step to step.
 type scope struct {
 	plan     *v1alpha1.InstallPlan
+	group    *operatorsv1.OperatorGroup
 	scoped   *kube.Cluster // with the rights of the OperatorGroup's ServiceAccount
 	items    []item        // by index of status.plan
 	bringers map[string]operator
@@ -256,6 +258,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, plan *v1alpha1.InstallPlan) 
 		step.Step[scope]{Name: "await", Run: r.await},
 		step.Step[scope]{Name: "load", Run: r.load},
 		step.Step[scope]{Name: "preflight", Run: r.preflight},
+		step.Step[scope]{Name: "authorize", Run: r.authorize},
 		step.Step[scope]{Name: "execute", Run: r.execute},
 	)
 	result, err := r.conclude(ctx, s, err)

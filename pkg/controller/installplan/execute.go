@@ -220,6 +220,9 @@ func (r *Reconciler) observeObject(ctx context.Context, s *scope, i int) error {
 func (r *Reconciler) applyObject(ctx context.Context, s *scope, i int) error {
 	it := &s.items[i]
 	if it.manifest.Kind == render.KindSubscription {
+		if err := r.recordRequesters(ctx, s, it.desired); err != nil {
+			return err
+		}
 		if _, err := s.scoped.Create(ctx, it.desired); err != nil {
 			return s.rejected(i, err)
 		}

@@ -20,10 +20,15 @@ func (r *Reconciler) checkGroup(ctx context.Context, s *scope) (step.Outcome, er
 	if err := r.o.Client.List(ctx, groups, client.InNamespace(s.plan.Namespace)); err != nil {
 		return step.Stop(), err
 	}
-	ref, err := serviceAccountOf(groups.Items)
+	group, err := managingGroup(groups.Items)
 	if err != nil {
 		return step.Stop(), err
 	}
+	ref, err := serviceAccountOf(group)
+	if err != nil {
+		return step.Stop(), err
+	}
+	s.group = group
 	s.scoped = r.o.Cluster
 	if ref == nil {
 		return step.Continue(), nil
@@ -35,9 +40,8 @@ func (r *Reconciler) checkGroup(ctx context.Context, s *scope) (step.Outcome, er
 	return step.Continue(), err
 }
 
-// serviceAccountOf returns the ServiceAccount of the one OperatorGroup that
-// manages the namespace, nil if it names none.
-func serviceAccountOf(groups []operatorsv1.OperatorGroup) (*corev1.ObjectReference, error) {
+// managingGroup returns the one OperatorGroup that manages the namespace.
+func managingGroup(groups []operatorsv1.OperatorGroup) (*operatorsv1.OperatorGroup, error) {
 	var managing []*operatorsv1.OperatorGroup
 	for i := range groups {
 		if len(groups[i].Status.Namespaces) > 0 {
@@ -52,7 +56,11 @@ func serviceAccountOf(groups []operatorsv1.OperatorGroup) (*corev1.ObjectReferen
 		return nil, ungrouped(failure.New(failure.Blocked, "more than one operator group(s) are managing this namespace count=%d", len(managing)).
 			WithHint("delete all but one OperatorGroup of the namespace"))
 	}
-	group := managing[0]
+	return managing[0], nil
+}
+
+// serviceAccountOf returns the ServiceAccount of a group, nil if it names none.
+func serviceAccountOf(group *operatorsv1.OperatorGroup) (*corev1.ObjectReference, error) {
 	if group.Spec.ServiceAccountName == "" {
 		return nil, nil //nolint:nilnil // no limit is an answer
 	}
@@ -70,7 +78,7 @@ func (r *Reconciler) approve(_ context.Context, s *scope) (step.Outcome, error) 
 	case v1alpha1.InstallPlanPhaseInstalling:
 		return step.Continue(), nil
 	case v1alpha1.InstallPlanPhaseRequiresApproval:
-		if !s.plan.Spec.Approved {
+		if !s.plan.Spec.Approved && !isHeld(s.plan) {
 			return step.Stop(), nil
 		}
 		status.Phase, status.Message = v1alpha1.InstallPlanPhaseInstalling, ""

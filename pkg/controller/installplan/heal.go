@@ -177,6 +177,7 @@ func (r *Reconciler) heal(ctx context.Context, plan *v1alpha1.InstallPlan) (ctrl
 		step.Step[scope]{Name: "load", Run: r.load},
 		step.Step[scope]{Name: "select", Run: keepWounded},
 		step.Step[scope]{Name: "preflight", Run: r.preflight},
+		step.Step[scope]{Name: "authorize", Run: r.authorizeUnpacked},
 		step.Step[scope]{Name: "execute", Run: r.execute},
 	)
 	r.tellMended(ctx, plan, s)

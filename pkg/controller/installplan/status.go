@@ -82,6 +82,8 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, err error) (ctrl.Re
 		return ctrl.Result{}, nil
 	case apierrors.IsConflict(err):
 		return step.Result(ctx, step.Stop(), err)
+	case reasonOf(err) == ReasonRights:
+		return r.hold(ctx, s, err)
 	case inGroup:
 		r.setInstalled(status, corev1.ConditionFalse, v1alpha1.InstallPlanReasonInstallCheckFailed, textOf(err))
 		return ctrl.Result{}, nil

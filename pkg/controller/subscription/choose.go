@@ -142,7 +142,7 @@ func reuseOf(former, proposed *v1alpha1.InstallPlan) reuse {
 		return reuseNone
 	case installplan.NeedsStatus(former):
 		return reuseStart
-	case isPending(former) && proposed.Spec.Approved:
+	case isPending(former) && proposed.Spec.Approved && former.Spec.Approval == v1alpha1.ApprovalManual:
 		return reuseApprove
 	case former.Status.Phase == v1alpha1.InstallPlanPhaseComplete:
 		return reuseRepeat
