@@ -70,12 +70,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		return nil, err
 	}
 	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
-	if o.rights != rightsOff {
-		plans.Authority = authority.New(authority.Options{
-			Client: plans.Cluster.Client(), CatalogNamespace: o.catalogNamespace, Deputies: o.deputies, Clock: clock.RealClock{},
-		})
-		plans.Advisory = o.rights == rightsWarn
-	}
+	o.judge(&plans)
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
 		return nil, err
@@ -108,6 +103,17 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		return nil, err
 	}
 	return func() { _ = snapshots.Close() }, mgr.Add(manager.RunnableFunc(saveMemory))
+}
+
+// judge gives plans the authority that --rights asks for.
+func (o controllerOptions) judge(plans *installplan.Options) {
+	if o.rights == rightsOff {
+		return
+	}
+	plans.Authority = authority.New(authority.Options{
+		Client: plans.Cluster.Client(), CatalogNamespace: o.catalogNamespace, Deputies: o.deputies, Clock: clock.RealClock{},
+	})
+	plans.Advisory = o.rights == rightsWarn
 }
 
 // zapLevel turns 0, 1, 2… into the levels of the logging library, which count down.

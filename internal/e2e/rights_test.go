@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -339,7 +340,7 @@ func TestRightsWithoutPolicies(t *testing.T) {
 	testkit.Eventually(t, patience, func(ctx context.Context) error { // until the API server has forgotten the policy
 		probe := forged.DeepCopy()
 		if err := jane.Create(ctx, probe, client.DryRunAll); err != nil || !strings.Contains(probe.Annotations[requester], "masters") {
-			return fmt.Errorf("still recorded: %v %v", probe.Annotations, err)
+			return errors.Join(err, fmt.Errorf("still recorded: %v", probe.Annotations))
 		}
 		return nil
 	})

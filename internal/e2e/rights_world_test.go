@@ -14,6 +14,7 @@ import (
 	operatorsv1 "github.com/operator-framework/api/pkg/operators/v1"
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -30,14 +31,13 @@ type tenancy struct {
 	*stack
 }
 
-func startTenancy(t testing.TB, args ...string) *tenancy {
+func startTenancy(t testing.TB) *tenancy {
 	t.Helper()
 	env := testkit.Own(t)
 	w := &tenancy{&stack{Env: env}}
 	kubeconfig := w.kubeconfigOf(t, "olm", "olm")
-	w.controller = testkit.Start(t, "olm", append([]string{
-		"controller", "--kubeconfig", kubeconfig, "--data-dir", t.TempDir(), "--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0",
-	}, args...)...)
+	w.controller = testkit.Start(t, "olm", "controller", "--kubeconfig", kubeconfig, "--data-dir", t.TempDir(),
+		"--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0")
 	return w
 }
 
@@ -75,12 +75,32 @@ func (w *tenancy) allow(t testing.TB, ns, user string, rules ...rbacv1.PolicyRul
 		}
 		return nil
 	})
+	w.waitAllowed(t, ns, user, rule("operators.coreos.com", "subscriptions", "create"))
 	if len(rules) == 0 {
 		return
 	}
 	meta.Name = name + "-more"
 	w.create(t, &rbacv1.Role{ObjectMeta: meta, Rules: rules})
 	w.create(t, &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name}})
+	w.waitAllowed(t, ns, user, rules[len(rules)-1])
+}
+
+// waitAllowed waits until the API server has noticed that a user has a right.
+func (w *tenancy) waitAllowed(t testing.TB, ns, user string, r rbacv1.PolicyRule) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:               user,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: ns, Verb: r.Verbs[0], Group: r.APIGroups[0], Resource: r.Resources[0]},
+		}}
+		if err := w.Client.Create(ctx, review); err != nil {
+			return err
+		}
+		if !review.Status.Allowed {
+			return fmt.Errorf("user %s cannot %s yet", user, r.String())
+		}
+		return nil
+	})
 }
 
 // operator describes a bundle for tests.

@@ -32,8 +32,7 @@ func permissions(rules ...rbacv1.PolicyRule) []v1alpha1.StrategyDeploymentPermis
 	return []v1alpha1.StrategyDeploymentPermissions{{ServiceAccountName: "sa", Rules: rules}}
 }
 
-func object(t *testing.T, group, kind, name, resource string, content map[string]any) admission.Object {
-	t.Helper()
+func object(group, kind, name, resource string, content map[string]any) admission.Object {
 	u := &unstructured.Unstructured{Object: content}
 	if u.Object == nil {
 		u.Object = map[string]any{}
@@ -169,35 +168,35 @@ func TestNeeds(t *testing.T) {
 			},
 		},
 		"a definition": {
-			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(t, "apiextensions.k8s.io", "CustomResourceDefinition", "things.example.com", "customresourcedefinitions", nil)}},
+			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object("apiextensions.k8s.io", "CustomResourceDefinition", "things.example.com", "customresourcedefinitions", nil)}},
 			[]string{`[create patch] in "" customresourcedefinitions.apiextensions.k8s.io by 7 itself`},
 		},
 		"objects in the namespace and outside": {
 			admission.Operator{CSV: csv(nil), Objects: []admission.Object{
-				object(t, "", "ConfigMap", "c", "configmaps", nil), object(t, "scheduling.k8s.io", "PriorityClass", "p", "priorityclasses", nil),
+				object("", "ConfigMap", "c", "configmaps", nil), object("scheduling.k8s.io", "PriorityClass", "p", "priorityclasses", nil),
 			}},
 			[]string{`[create patch] in "ns" configmaps. by 7`, `[create patch] in "" priorityclasses.scheduling.k8s.io by 7`},
 		},
 		"an object of a kind that comes with the plan": {
-			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(t, "example.com", "Thing", "c", "", nil)}},
+			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object("example.com", "Thing", "c", "", nil)}},
 			[]string{`[create patch] in "ns" *.example.com by 7`},
 		},
 		"a Secret of the catalog namespace": {
-			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(t, "", "Secret", "pull", "secrets", nil)}},
+			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object("", "Secret", "pull", "secrets", nil)}},
 			[]string{`[get] in "olm" secrets. named [pull]`, `[create patch] in "ns" secrets. by 7`},
 		},
 		"a role of the bundle": {
-			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(t, rbacv1.GroupName, "ClusterRole", "r", "clusterroles", rules)}},
+			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(rbacv1.GroupName, "ClusterRole", "r", "clusterroles", rules)}},
 			[]string{`[create patch] in "" clusterroles.rbac.authorization.k8s.io by 7`, `[get] in "" pods. to  by 7`},
 		},
 		"a role that collects others may grant anything": {
-			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(t, rbacv1.GroupName, "ClusterRole", "r", "clusterroles", aggregated)}},
+			admission.Operator{CSV: csv(nil), Objects: []admission.Object{object(rbacv1.GroupName, "ClusterRole", "r", "clusterroles", aggregated)}},
 			[]string{`[create patch] in "" clusterroles.rbac.authorization.k8s.io by 7`, `[*] in "" *.* to  by 7`, `[*] in "" * to  by 7`},
 		},
 		"a binding to a role of the bundle": {
 			admission.Operator{CSV: csv(nil), Objects: []admission.Object{
-				object(t, rbacv1.GroupName, "RoleBinding", "b", "rolebindings", binding("ClusterRole", "r", "sa")),
-				object(t, rbacv1.GroupName, "ClusterRole", "r", "clusterroles", rules),
+				object(rbacv1.GroupName, "RoleBinding", "b", "rolebindings", binding("ClusterRole", "r", "sa")),
+				object(rbacv1.GroupName, "ClusterRole", "r", "clusterroles", rules),
 			}},
 			[]string{
 				`[create patch] in "ns" rolebindings.rbac.authorization.k8s.io by 7`, `[get] in "ns" pods. to sa by 7`,
@@ -206,13 +205,13 @@ func TestNeeds(t *testing.T) {
 		},
 		"a binding to a role of the cluster": {
 			admission.Operator{CSV: csv(nil), Objects: []admission.Object{
-				object(t, rbacv1.GroupName, "ClusterRoleBinding", "b", "clusterrolebindings", binding("ClusterRole", "cluster-admin", "sa")),
+				object(rbacv1.GroupName, "ClusterRoleBinding", "b", "clusterrolebindings", binding("ClusterRole", "cluster-admin", "sa")),
 			}},
 			[]string{`[create patch] in "" clusterrolebindings.rbac.authorization.k8s.io by 7`, `[] in "" ClusterRole cluster-admin to sa by 7`},
 		},
 		"a role with the label of an operator counts where that operator is": {
 			admission.Operator{CSV: csv(nil), Targets: []string{""}, Objects: []admission.Object{
-				object(t, rbacv1.GroupName, "Role", "r", "roles", map[string]any{
+				object(rbacv1.GroupName, "Role", "r", "roles", map[string]any{
 					"rules": rules["rules"], "metadata": map[string]any{"labels": map[string]any{"olm.owner": "x.v1"}},
 				}),
 			}},
@@ -252,10 +251,10 @@ func TestNeedsOfGeneratedRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := admission.Operator{Namespace: "ns", Targets: []string{"ns"}, CSV: c, Objects: []admission.Object{
-		object(t, rbacv1.GroupName, "Role", made.Roles[0].Name, "roles", nil),
-		object(t, rbacv1.GroupName, "RoleBinding", made.RoleBindings[0].Name, "rolebindings", nil),
-		object(t, "", "ServiceAccount", "sa", "serviceaccounts", nil),
-		object(t, "example.com", "Role", made.Roles[0].Name, "roles", nil),
+		object(rbacv1.GroupName, "Role", made.Roles[0].Name, "roles", nil),
+		object(rbacv1.GroupName, "RoleBinding", made.RoleBindings[0].Name, "rolebindings", nil),
+		object("", "ServiceAccount", "sa", "serviceaccounts", nil),
+		object("example.com", "Role", made.Roles[0].Name, "roles", nil),
 	}}
 	needs, err := admission.Needs(o)
 	if err != nil {

@@ -36,11 +36,11 @@ func (a *authority) Requesters(context.Context, *v1alpha1.InstallPlan) ([]admiss
 	return []admission.Record{{Username: "jane", Epoch: "now"}}, a.err
 }
 
-// passAs reconciles a plan once with an authority.
-func (w *world) passAs(name string, a *authority, advisory bool) *v1alpha1.InstallPlan {
+// passAs reconciles the plan p once with an authority.
+func (w *world) passAs(a *authority, advisory bool) *v1alpha1.InstallPlan {
 	w.t.Helper()
 	plan := &v1alpha1.InstallPlan{}
-	key := client.ObjectKey{Namespace: "ns", Name: name}
+	key := client.ObjectKey{Namespace: "ns", Name: "p"}
 	if err := w.client.Get(w.t.Context(), key, plan); err != nil {
 		w.t.Fatal(err)
 	}
@@ -88,13 +88,13 @@ func TestHeldPlan(t *testing.T) {
 	w.add(grantingPlan())
 	refusing := &authority{refuses: true}
 	wants := []string{`user "jane", who asked for it`, `cannot get resource "secrets" in API group "" at the cluster scope`}
-	isHeld(t, w, w.passAs("p", refusing, false), wants...)
+	isHeld(t, w, w.passAs(refusing, false), wants...)
 	writes := len(w.writes)
-	isHeld(t, w, w.passAs("p", refusing, false), wants...)
+	isHeld(t, w, w.passAs(refusing, false), wants...)
 	if len(w.writes) != writes {
 		t.Errorf("a plan that stays held is written: %q", w.writes[writes:])
 	}
-	if got := w.passAs("p", &authority{}, false); got.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
+	if got := w.passAs(&authority{}, false); got.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
 		t.Errorf("when the rights are there the plan is %s: %s", got.Status.Phase, got.Status.Message)
 	}
 }
@@ -105,9 +105,9 @@ func TestHeldPlanThatIsApproved(t *testing.T) {
 	manual.Spec.Approval = v1alpha1.ApprovalManual
 	w.add(manual)
 	a := &authority{refuses: true}
-	isHeld(t, w, w.passAs("p", a, false))
+	isHeld(t, w, w.passAs(a, false))
 	asked := len(a.cases)
-	isHeld(t, w, w.passAs("p", a, false))
+	isHeld(t, w, w.passAs(a, false))
 	if len(a.cases) != asked {
 		t.Error("a Manual plan goes on without an approval")
 	}
@@ -119,7 +119,7 @@ func TestHeldPlanThatIsApproved(t *testing.T) {
 	if err := w.client.Update(t.Context(), plan); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.passAs("p", &authority{}, false); got.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
+	if got := w.passAs(&authority{}, false); got.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
 		t.Errorf("the approved plan is %s: %s", got.Status.Phase, got.Status.Message)
 	}
 }
@@ -128,13 +128,13 @@ func TestPlanNobodyCanJudge(t *testing.T) {
 	blind := &authority{err: failure.New(failure.Blocked, "nothing is recorded").WithHint("run setup")}
 	w := newWorld(t, group())
 	w.add(grantingPlan())
-	isHeld(t, w, w.passAs("p", blind, false), "nothing is recorded; run setup")
+	isHeld(t, w, w.passAs(blind, false), "nothing is recorded; run setup")
 }
 
 func TestAdvisoryAuthority(t *testing.T) {
 	w := newWorld(t, group())
 	w.add(grantingPlan())
-	if got := w.passAs("p", &authority{refuses: true}, true); got.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
+	if got := w.passAs(&authority{refuses: true}, true); got.Status.Phase != v1alpha1.InstallPlanPhaseComplete {
 		t.Errorf("a plan that is only warned about is %s: %s", got.Status.Phase, got.Status.Message)
 	}
 }
@@ -157,7 +157,7 @@ func TestRequestersOfDependencies(t *testing.T) {
 			}
 			w.add(handMade("p", sub))
 			if tt.authority != nil {
-				w.passAs("p", tt.authority, false)
+				w.passAs(tt.authority, false)
 			} else if _, err := w.pass("p"); err != nil {
 				t.Fatal(err)
 			}

@@ -305,7 +305,7 @@ func (h *hearing) catalog(ctx context.Context, b admission.Bundle) (*metav1.Part
 	}
 	m := &metav1.PartialObjectMetadata{}
 	m.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(v1alpha1.CatalogSourceKind))
-	err := h.judge.client.Get(ctx, client.ObjectKey(b.Catalog), m)
+	err := h.judge.client.Get(ctx, b.Catalog, m)
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}

@@ -57,14 +57,10 @@ func (a *assessor) lacking(ctx context.Context, who admission.Record, needs []ad
 			missing = append(missing, n)
 			continue
 		}
-		if atoms(n.Rule) > maxAtoms {
-			return nil, failure.New(failure.Invalid, "a rule stands for more than %d single rights", maxAtoms).WithHint("write it with *")
-		}
-		rules, err := a.rulesOf(ctx, who, n.Namespace)
+		uncovered, err := a.uncovered(ctx, who, n)
 		if err != nil {
 			return nil, err
 		}
-		_, uncovered := validation.Covers(rules, []rbacv1.PolicyRule{n.Rule})
 		for _, atom := range uncovered {
 			allowed := false
 			if asked++; asked <= maxReviews {
@@ -80,6 +76,19 @@ func (a *assessor) lacking(ctx context.Context, who admission.Record, needs []ad
 		}
 	}
 	return missing, nil
+}
+
+// uncovered returns the single rights of a need that RBAC does not grant who.
+func (a *assessor) uncovered(ctx context.Context, who admission.Record, n admission.Need) ([]rbacv1.PolicyRule, error) {
+	if atoms(n.Rule) > maxAtoms {
+		return nil, failure.New(failure.Invalid, "a rule stands for more than %d single rights", maxAtoms).WithHint("write it with *")
+	}
+	rules, err := a.rulesOf(ctx, who, n.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	_, uncovered := validation.Covers(rules, []rbacv1.PolicyRule{n.Rule})
+	return uncovered, nil
 }
 
 // ordinary leaves out what who may do because they may do anything, or grant anything.
@@ -157,6 +166,34 @@ func (a *assessor) rulesOf(ctx context.Context, who admission.Record, namespace 
 	if rules, known := a.rules[key]; known {
 		return rules, nil
 	}
+	refs, err := a.boundCluster(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	var rules []rbacv1.PolicyRule
+	for _, ref := range refs {
+		more, _, err := a.rulesOfRole(ctx, "", ref)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, more...)
+	}
+	if refs, err = a.boundIn(ctx, who, namespace); err != nil {
+		return nil, err
+	}
+	for _, ref := range refs {
+		more, _, err := a.rulesOfRole(ctx, namespace, ref)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, more...)
+	}
+	a.rules[key] = rules
+	return rules, nil
+}
+
+// boundCluster returns the roles that who has everywhere.
+func (a *assessor) boundCluster(ctx context.Context, who admission.Record) ([]rbacv1.RoleRef, error) {
 	if !a.listed {
 		list := &rbacv1.ClusterRoleBindingList{}
 		if err := a.client.List(ctx, list); err != nil {
@@ -164,34 +201,31 @@ func (a *assessor) rulesOf(ctx context.Context, who admission.Record, namespace 
 		}
 		a.bindings, a.listed = list.Items, true
 	}
-	var rules []rbacv1.PolicyRule
-	add := func(in string, ref rbacv1.RoleRef) error {
-		more, _, err := a.rulesOfRole(ctx, in, ref)
-		rules = append(rules, more...)
-		return err
-	}
+	var refs []rbacv1.RoleRef
 	for i := range a.bindings {
 		if isBound(who, a.bindings[i].Subjects) {
-			if err := add("", a.bindings[i].RoleRef); err != nil {
-				return nil, err
-			}
+			refs = append(refs, a.bindings[i].RoleRef)
 		}
 	}
-	if namespace != "" {
-		list := &rbacv1.RoleBindingList{}
-		if err := a.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
-			return nil, fmt.Errorf("list RoleBindings: %w", err)
-		}
-		for i := range list.Items {
-			if isBound(who, list.Items[i].Subjects) {
-				if err := add(namespace, list.Items[i].RoleRef); err != nil {
-					return nil, err
-				}
-			}
+	return refs, nil
+}
+
+// boundIn returns the roles that who has in a namespace; none at the cluster scope.
+func (a *assessor) boundIn(ctx context.Context, who admission.Record, namespace string) ([]rbacv1.RoleRef, error) {
+	if namespace == "" {
+		return nil, nil
+	}
+	list := &rbacv1.RoleBindingList{}
+	if err := a.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("list RoleBindings: %w", err)
+	}
+	var refs []rbacv1.RoleRef
+	for i := range list.Items {
+		if isBound(who, list.Items[i].Subjects) {
+			refs = append(refs, list.Items[i].RoleRef)
 		}
 	}
-	a.rules[key] = rules
-	return rules, nil
+	return refs, nil
 }
 
 func (a *assessor) rulesOfRole(ctx context.Context, namespace string, ref rbacv1.RoleRef) (rules []rbacv1.PolicyRule, exists bool, err error) {
