@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"chandler.dev/olm/pkg/controller/admission/authority"
+	"chandler.dev/olm/pkg/controller/apiservice"
 	"chandler.dev/olm/pkg/controller/cached"
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
@@ -70,6 +71,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		return nil, err
 	}
 	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
+	plans.Warned = metric.Warned
 	o.judge(&plans)
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
@@ -86,6 +88,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		subscription.New(subscriptions),
 		installplan.New(plans),
 		csv.New(versions),
+		&apiservice.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader()},
 		operatorcondition.New(conditions),
 		copiedcsv.New(copies),
 		operator.New(mgr.GetCache(), mgr.GetClient()),

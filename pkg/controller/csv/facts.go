@@ -2,6 +2,7 @@ package csv
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/controller/csv/requirement"
-	"chandler.dev/olm/pkg/controller/csv/serving"
 )
 
 // requirements checks what csv needs, preferring the cache. What the cache leaves out,
@@ -83,7 +83,7 @@ func (r *Reconciler) apiServices(ctx context.Context, csv *v1alpha1.ClusterServi
 		api := &apiregistrationv1.APIService{}
 		switch err := r.client.Get(ctx, client.ObjectKey{Name: desc.GetName()}, api); {
 		case err == nil:
-			found[desc.GetName()] = requirement.APIService{UID: api.UID, Available: serving.Available(api)}
+			found[desc.GetName()] = requirement.APIService{UID: api.UID, Available: slices.ContainsFunc(api.Status.Conditions, isAvailable)}
 		case !apierrors.IsNotFound(err):
 			return nil, err
 		}
@@ -153,4 +153,8 @@ func (v *serverVersion) get() string {
 		v.last, v.asked = info.GitVersion, v.clock.Now()
 	}
 	return v.last
+}
+
+func isAvailable(c apiregistrationv1.APIServiceCondition) bool {
+	return c.Type == apiregistrationv1.Available && c.Status == apiregistrationv1.ConditionTrue
 }

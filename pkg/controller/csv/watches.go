@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"chandler.dev/olm/pkg/controller/apiservice"
 	"chandler.dev/olm/pkg/controller/providedapi"
 	"chandler.dev/olm/pkg/install/render"
 )
@@ -53,10 +52,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b = b.Watches(&rbacv1.ClusterRole{}, handler.EnqueueRequestsFromMapFunc(r.usersOfRole))
 	// A certificate that somebody deletes or changes is made again; its content stays out of memory.
 	b = b.WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ownersOf))
-	if err := b.Complete(reconcile.AsReconciler(mgr.GetClient(), r)); err != nil {
-		return err
-	}
-	return (&apiservice.Reconciler{Client: r.client, Live: r.live}).SetupWithManager(mgr)
+	return b.Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // ownersOf returns the ClusterServiceVersions that obj belongs to, by labels and by

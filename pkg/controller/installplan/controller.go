@@ -70,6 +70,7 @@ type Options struct {
 	// ConvertDefinitions lets CustomResourceDefinitions of v1beta1 become v1 where
 	// that loses nothing. Otherwise bundles with them are refused.
 	ConvertDefinitions bool
+	Warned             func(n int) // counts warnings of the API server; may be nil
 	// Authority is asked before a plan is executed; nil lets every plan be.
 	Authority Authority
 	// Advisory lets a plan go on that the Authority refuses, with a warning.

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"chandler.dev/olm/pkg/controller/metric"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/install"
@@ -111,7 +110,9 @@ func (r *Reconciler) tell(s *scope, i int, warnings []string) {
 	if len(warnings) == 0 {
 		return
 	}
-	metric.Warned(len(warnings))
+	if r.o.Warned != nil {
+		r.o.Warned(len(warnings))
+	}
 	what := "during operator installation"
 	if s.items[i].operator != "" {
 		what = fmt.Sprintf("generated during installation of operator %q", s.items[i].operator)

@@ -13,7 +13,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"chandler.dev/olm/pkg/controller/condition"
 	"chandler.dev/olm/pkg/controller/step"
 	"chandler.dev/olm/pkg/failure"
 )
@@ -91,7 +90,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, err error) (ctrl.Re
 	if reason := reasonOf(err); r.isEnd(s, err) {
 
 		status.Phase, status.Message = v1alpha1.InstallPlanPhaseFailed, textOf(err)
-		r.setInstalled(status, corev1.ConditionFalse, reason, condition.Text(err))
+		r.setInstalled(status, corev1.ConditionFalse, reason, sentence(err))
 		ctrl.LoggerFrom(ctx).Info("failed", "reason", reason, "message", err.Error())
 		return ctrl.Result{}, nil
 	}
@@ -178,5 +177,17 @@ func textOf(err error) string {
 	if e, ok := errors.AsType[*failure.Error](err); ok {
 		return e.Error()
 	}
-	return condition.Text(err)
+	return sentence(err)
+}
+
+// sentence is what a person may read of an error, with the cure.
+func sentence(err error) string {
+	e, ok := errors.AsType[*failure.Error](err)
+	switch {
+	case !ok:
+		return "internal error, see the log of the controller"
+	case e.Hint == "":
+		return e.Message
+	}
+	return e.Message + "; " + e.Hint
 }
