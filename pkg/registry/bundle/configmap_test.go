@@ -48,6 +48,7 @@ const (
 `
 )
 
+// TestConfigMap reads catalogs of ConfigMaps: the first half of qs-04.
 func TestConfigMap(t *testing.T) {
 	src, err := bundle.ConfigMap(map[string]string{
 		"packages": configPackages, "clusterServiceVersions": configVersions, "customResourceDefinitions": configDefinitions, "unknown": "{",
