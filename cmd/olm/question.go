@@ -14,6 +14,7 @@ import (
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/catalogsource/dial"
 	"chandler.dev/olm/pkg/controller/subscription"
+	"chandler.dev/olm/pkg/controller/subscription/inventory"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/resolver"
@@ -26,6 +27,7 @@ type questioner struct {
 	namespace string
 	global    string // namespace whose catalogs every namespace sees
 	version   func() string
+	kinds     inventory.Kinds
 	server    string // host:port of the server of catalogs without an address of their own; empty for their Services
 	open      func(ctx context.Context, address, authority string) (registry.Store, func() error, error)
 	talk      io.Writer
@@ -52,13 +54,18 @@ func (q *questioner) connect(c *connection, talk io.Writer) error {
 	}
 	q.client, err = c.client()
 	q.namespace = c.namespace(q.namespace)
-	q.version = func() string { return subscription.KubeVersion(server) }
+	q.version, q.kinds = func() string { return subscription.KubeVersion(server) }, inventory.Discover(server)
 	q.open, q.talk = dial.Store, talk
 	return err
 }
 
 func (q *questioner) read(ctx context.Context) (*subscription.Question, error) {
-	question, err := subscription.Read(ctx, q.client, q.namespace, q.version())
+	inv, err := inventory.Read(ctx, q.client, q.kinds)
+	if err != nil {
+		return nil, friendly(err)
+	}
+	cluster := subscription.Cluster{Reader: q.client, KubeVersion: q.version(), Inventory: inv}
+	question, err := subscription.Read(ctx, cluster, q.namespace)
 	return question, friendly(err)
 }
 

@@ -278,7 +278,7 @@ func (a *answers) remedies(f fact) []Cure {
 		}}
 	case factTaken:
 		return []Cure{{
-			Text:    fmt.Sprintf("remove %s from %s", apiText(f), f.detail),
+			Text:    a.release(f),
 			Changes: []Change{{Release: &f.api}},
 		}}
 	case factFixed:

@@ -183,12 +183,14 @@ func (w *world) flaw(e *entry) (fact, bool) {
 	case !kubeAllows(w.cluster.KubeVersion, facts.MinKube):
 		return fact{kind: factKube, detail: facts.MinKube}, true
 	}
-	for _, t := range w.cluster.Taken {
-		if slices.Contains(facts.APIs, t.API) {
-			return fact{kind: factTaken, api: t.API, detail: t.Owner}, true
+	var flaw fact
+	for _, api := range facts.APIs {
+		t, ok := w.taken[api]
+		if ok && (flaw.kind != factTaken || compareAPIs(api, flaw.api) < 0) {
+			flaw = fact{kind: factTaken, api: api, detail: t.Owner}
 		}
 	}
-	return fact{}, false
+	return flaw, flaw.kind == factTaken
 }
 
 // kubeAllows reports whether a cluster is new enough. The suffix of a

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -196,4 +197,36 @@ func (r *reader) catalog() Catalog {
 	}
 	slices.SortFunc(c.Packages, func(a, b Offer) int { return strings.Compare(a.Package.Name, b.Package.Name) })
 	return c
+}
+
+// Mentioned returns the APIs that the bundles of a problem require and those
+// that they bring, each once.
+func Mentioned(p Problem) (required, brought []registry.GVK) {
+	asked, offered := map[registry.GVK]bool{}, map[registry.GVK]bool{}
+	note := func(f *constraint.Facts) {
+		for _, r := range f.Requires {
+			for _, api := range r.Keys().APIs {
+				asked[api] = true
+			}
+		}
+		for _, api := range f.APIs {
+			offered[api] = true
+		}
+	}
+	for i := range p.Installed {
+		note(constraint.Read(&p.Installed[i].Bundle))
+	}
+	for i := range p.Catalogs {
+		for j := range p.Catalogs[i].Packages {
+			o := &p.Catalogs[i].Packages[j]
+			for k := range o.Bundles {
+				f := o.facts[o.Bundles[k].Name]
+				if f == nil {
+					f = constraint.Read(&o.Bundles[k])
+				}
+				note(f)
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(asked)), slices.Collect(maps.Keys(offered))
 }

@@ -98,6 +98,9 @@ type Cluster struct {
 type TakenAPI struct {
 	API   registry.GVK
 	Owner string // as a sentence names it, such as "operator x in namespace y"
+	// Release is what to do so that the API is free, imperative; empty: remove
+	// it from the owner.
+	Release string
 }
 
 // Limits bound the work on one component. Zero values mean the defaults.

@@ -201,9 +201,7 @@ func (w *world) clusterMeets(p constraint.Predicate) bool {
 	if keys.Anywhere {
 		return false
 	}
-	meets := func(api registry.GVK) bool {
-		return slices.Contains(keys.APIs, api) && p.Match(&constraint.Facts{APIs: []registry.GVK{api}})
-	}
-	return slices.ContainsFunc(w.cluster.APIs, meets) ||
-		slices.ContainsFunc(w.cluster.Taken, func(t TakenAPI) bool { return meets(t.API) })
+	return slices.ContainsFunc(keys.APIs, func(api registry.GVK) bool {
+		return w.served[api] && p.Match(&constraint.Facts{APIs: []registry.GVK{api}})
+	})
 }

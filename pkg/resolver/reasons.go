@@ -196,7 +196,7 @@ func (f *formula) flawReason(k fact) Reason {
 	case factTaken:
 		return Reason{
 			Text: fmt.Sprintf("bundle %s not allowed to bring %s, which %s provides", isAre(ids, k.entries), apiText(k), k.detail),
-			Cure: fmt.Sprintf("remove %s from %s", apiText(k), k.detail),
+			Cure: f.w.release(k),
 		}
 	default:
 		return Reason{
@@ -204,6 +204,14 @@ func (f *formula) flawReason(k fact) Reason {
 			Cure: "have the catalog corrected",
 		}
 	}
+}
+
+// release says how an API that belongs to somebody else gets free.
+func (w *world) release(k fact) string {
+	if t := w.taken[k.api]; t.Release != "" {
+		return t.Release
+	}
+	return fmt.Sprintf("remove %s from %s", apiText(k), k.detail)
 }
 
 func isAre(ids string, entries []*entry) string {

@@ -13,6 +13,8 @@ import (
 type world struct {
 	namespace string
 	cluster   Cluster
+	served    map[registry.GVK]bool     // the APIs that the cluster has from elsewhere, and those that belong to others
+	taken     map[registry.GVK]TakenAPI // those that belong to others
 	limits    Limits
 	catalogs  []*catalog
 	installed []*entry          // sorted by name
@@ -107,10 +109,18 @@ func newWorld(p Problem, other *world) (*world, error) {
 	w := &world{
 		namespace: p.Namespace,
 		cluster:   p.Cluster,
+		served:    make(map[registry.GVK]bool, len(p.Cluster.APIs)+len(p.Cluster.Taken)),
+		taken:     make(map[registry.GVK]TakenAPI, len(p.Cluster.Taken)),
 		limits:    p.Limits.withDefaults(),
 		retired:   map[string]string{},
 		entries:   map[entryKey]*entry{},
 		providers: map[string][]*entry{},
+	}
+	for _, api := range p.Cluster.APIs {
+		w.served[api] = true
+	}
+	for _, t := range p.Cluster.Taken {
+		w.served[t.API], w.taken[t.API] = true, t
 	}
 	for i := range p.Catalogs {
 		w.catalogs = append(w.catalogs, newCatalog(p.Catalogs[i], other))

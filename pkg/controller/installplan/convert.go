@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -100,6 +101,14 @@ func Build(in Input) (*v1alpha1.InstallPlan, error) {
 // written yet.
 func NeedsStatus(plan *v1alpha1.InstallPlan) bool {
 	return plan.Status.Phase == v1alpha1.InstallPlanPhaseNone && len(plan.Status.Plan) == 0
+}
+
+// RefersToContent reports whether a plan holds references to content in place of
+// manifests, as those of this project do.
+func RefersToContent(plan *v1alpha1.InstallPlan) bool {
+	return slices.ContainsFunc(plan.Status.Plan, func(step *v1alpha1.Step) bool {
+		return strings.Contains(step.Resource.Manifest, install.ContentRefKind)
+	})
 }
 
 // nameKey is the decision that gives a plan its name.

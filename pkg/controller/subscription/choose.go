@@ -3,12 +3,10 @@ package subscription
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/pkg/controller/installplan"
-	"chandler.dev/olm/pkg/install"
 	"chandler.dev/olm/pkg/resolver"
 )
 
@@ -154,10 +152,8 @@ func reuseOf(former, proposed *v1alpha1.InstallPlan) reuse {
 // saysTheSame recognizes a plan that this project did not make: it has another
 // name, but brings the same versions to the same Subscriptions.
 func saysTheSame(former, proposed *v1alpha1.InstallPlan) bool {
-	for _, step := range former.Status.Plan {
-		if strings.Contains(step.Resource.Manifest, install.ContentRefKind) {
-			return false
-		}
+	if installplan.RefersToContent(former) {
+		return false
 	}
 	names := func(p *v1alpha1.InstallPlan) []string {
 		return slices.Sorted(slices.Values(p.Spec.ClusterServiceVersionNames))

@@ -22,6 +22,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/metric"
 	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/controller/subscription/inventory"
 	"chandler.dev/olm/pkg/resolver"
 )
 
@@ -42,6 +43,7 @@ type Options struct {
 	Snapshots       *snapshot.Cache
 	GlobalNamespace string        // whose catalogs every namespace can use
 	KubeVersion     func() string // such as "1.36.3"; empty if not known
+	Inventory       *inventory.Inventory
 	Recorder        events.EventRecorder
 	Clock           clock.PassiveClock // the real one if nil
 }
@@ -61,6 +63,9 @@ func New(o Options) *Reconciler {
 	}
 	if o.KubeVersion == nil {
 		o.KubeVersion = func() string { return "" }
+	}
+	if o.Inventory == nil {
+		o.Inventory = inventory.New(nil)
 	}
 	return &Reconciler{options: o, written: newWritten(), footprints: newFootprints(), offers: resolver.NewCache(cachedOffers)}
 }
@@ -125,7 +130,6 @@ func (r *Reconciler) resolve(ctx context.Context, s *session) error {
 		return err
 	}
 	s.offers = problem.Catalogs
-	r.footprints.remember(s.namespace, footprintOf(problem))
 	start := r.options.Clock.Now()
 	solution, err := resolver.Resolve(ctx, problem)
 	metric.Resolved(r.options.Clock.Since(start), err == nil && isSatisfied(solution))

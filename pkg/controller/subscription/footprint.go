@@ -1,8 +1,10 @@
 package subscription
 
 import (
+	"slices"
 	"sync"
 
+	"chandler.dev/olm/pkg/controller/subscription/inventory"
 	"chandler.dev/olm/pkg/registry"
 	"chandler.dev/olm/pkg/resolver"
 )
@@ -11,6 +13,9 @@ import (
 type footprint struct {
 	named map[resolver.CatalogRef]bool // a Subscription names it, or the answer used it
 	wide  bool                         // something is wanted that any catalog may offer
+	// required and brought are the APIs that bundles ask for and bring, of what
+	// is there and of what may come.
+	required, brought []registry.GVK
 }
 
 // concerns reports whether a change of a catalog can change the answer.
@@ -19,6 +24,7 @@ func (f footprint) concerns(ref resolver.CatalogRef) bool { return f.wide || f.n
 // footprintOf returns the footprint of a problem with its offers.
 func footprintOf(p resolver.Problem) footprint {
 	f := footprint{named: map[resolver.CatalogRef]bool{}}
+	f.required, f.brought = resolver.Mentioned(p)
 	for _, s := range p.Subscriptions {
 		f.named[s.Catalog] = true
 		f.wide = f.wide || s.Catalog == resolver.CatalogRef{}
@@ -65,6 +71,22 @@ func (f *footprints) forget(namespace string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.all, namespace)
+}
+
+// affected returns the resolved namespaces whose answer can change with APIs
+// that appear in the cluster or go.
+func (f *footprints) affected(c inventory.Change) (namespaces []string) {
+	if len(c.APIs)+len(c.Versions) == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for namespace, p := range f.all {
+		if slices.ContainsFunc(p.required, c.Concerns) || slices.ContainsFunc(p.brought, c.Concerns) {
+			namespaces = append(namespaces, namespace)
+		}
+	}
+	return namespaces
 }
 
 // concerned returns the resolved namespaces whose answer can change with a

@@ -6,7 +6,8 @@ import (
 	"chandler.dev/olm/pkg/resolver"
 )
 
-// gather adds what the catalogs offer to a problem, as far as it can matter.
+// gather adds what the catalogs offer to a problem, and what the cluster has
+// from elsewhere, as far as it can matter.
 func (r *Reconciler) gather(ctx context.Context, v *view, problem resolver.Problem) (resolver.Problem, error) {
 	sources := make([]resolver.Source, 0, len(v.catalogs))
 	for _, c := range v.catalogs {
@@ -16,7 +17,14 @@ func (r *Reconciler) gather(ctx context.Context, v *view, problem resolver.Probl
 		}
 		sources = append(sources, source)
 	}
-	return r.offers.Gather(ctx, sources, problem)
+	problem, err := r.offers.Gather(ctx, sources, problem)
+	if err != nil {
+		return problem, err
+	}
+	// What changes from here on wakes the namespace again.
+	f := footprintOf(problem)
+	r.footprints.remember(v.namespace, f)
+	return problem, v.surround(ctx, &problem, f, r.options.Inventory, r.options.Client)
 }
 
 // source is a catalog as Gather reads it, without its content.

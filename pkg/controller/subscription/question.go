@@ -9,17 +9,28 @@ import (
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"chandler.dev/olm/pkg/controller/subscription/inventory"
 	"chandler.dev/olm/pkg/resolver"
 )
 
 // Question is what a namespace asks the resolver, read from a cluster at one
 // moment and stated as the controller states it, for those who want to know the
 // answer without waiting for it. The objects in it belong to it.
-type Question struct{ view *view }
+type Question struct {
+	view    *view
+	cluster Cluster
+}
 
-// Read reads what a namespace asks. The version of the cluster, such as
-// "1.36.3", may be empty.
-func Read(ctx context.Context, reader client.Reader, namespace, kubeVersion string) (*Question, error) {
+// Cluster is what a question depends on beside the objects of its namespace.
+type Cluster struct {
+	Reader      client.Reader
+	KubeVersion string // such as "1.36.3"; may be empty
+	Inventory   *inventory.Inventory
+}
+
+// Read reads what a namespace asks.
+func Read(ctx context.Context, c Cluster, namespace string) (*Question, error) {
+	reader, kubeVersion := c.Reader, c.KubeVersion
 	v := &view{namespace: namespace, kubeVersion: kubeVersion}
 	if err := v.readSubscriptions(ctx, reader); err != nil {
 		return nil, err
@@ -28,7 +39,7 @@ func Read(ctx context.Context, reader client.Reader, namespace, kubeVersion stri
 		return nil, err
 	}
 	slices.SortFunc(v.plans, comparePlans)
-	return &Question{v}, nil
+	return &Question{v, c}, nil
 }
 
 // Subscriptions are those that count, sorted by name.
@@ -71,7 +82,7 @@ func (q *Question) With(sub *v1alpha1.Subscription) *Question {
 	v := *q.view
 	v.subscriptions = append(exceptFor(v.subscriptions, sub.Name), sub)
 	slices.SortFunc(v.subscriptions, compareSubscriptions)
-	return &Question{&v}
+	return &Question{&v, q.cluster}
 }
 
 // Without returns the question without a Subscription and without what it
@@ -81,7 +92,7 @@ func (q *Question) Without(name string) *Question {
 	installed := linksOf(q.view)[name].installed
 	v.subscriptions = exceptFor(v.subscriptions, name)
 	v.csvs = slices.DeleteFunc(slices.Clone(v.csvs), func(c *v1alpha1.ClusterServiceVersion) bool { return c.Name == installed })
-	return &Question{&v}
+	return &Question{&v, q.cluster}
 }
 
 func exceptFor(subs []*v1alpha1.Subscription, name string) []*v1alpha1.Subscription {
@@ -103,8 +114,11 @@ func (q *Question) Compare(ctx context.Context, then *Question, sources []resolv
 	if err != nil {
 		return resolver.Problem{}, nil, err
 	}
+	if err := q.view.surround(ctx, &gathered, footprintOf(gathered), q.cluster.Inventory, q.cluster.Reader); err != nil {
+		return resolver.Problem{}, nil, err
+	}
 	offered := func(p resolver.Problem) (resolver.Problem, error) {
-		p.Catalogs = gathered.Catalogs
+		p.Catalogs, p.Cluster = gathered.Catalogs, gathered.Cluster
 		return p, nil
 	}
 	before, err := ask(q.view, linksOf(q.view), offered)

@@ -15,7 +15,7 @@ import (
 // ask reads the question of the namespace of a world.
 func (w *world) ask() *Question {
 	w.t.Helper()
-	q, err := Read(w.t.Context(), w.client, ns, "1.36.3")
+	q, err := Read(w.t.Context(), Cluster{Reader: w.client, KubeVersion: "1.36.3", Inventory: w.inventory}, ns)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"chandler.dev/olm/pkg/controller/catalogsource"
 	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/controller/subscription/inventory"
 	"chandler.dev/olm/pkg/resolver"
 )
 
@@ -35,7 +36,7 @@ func OptionsFor(mgr ctrl.Manager, snapshots *snapshot.Cache, globalNamespace str
 	}
 	return Options{
 		Client: mgr.GetClient(), Cached: mgr.GetCache(), Live: mgr.GetAPIReader(),
-		Snapshots: snapshots, GlobalNamespace: globalNamespace,
+		Snapshots: snapshots, GlobalNamespace: globalNamespace, Inventory: inventory.New(inventory.Discover(version)),
 		KubeVersion: kubeVersion(version, clock.RealClock{}), Recorder: mgr.GetEventRecorder(component),
 	}, nil
 }
@@ -45,7 +46,7 @@ func OptionsFor(mgr ctrl.Manager, snapshots *snapshot.Cache, globalNamespace str
 // answer.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	byNamespace := handler.EnqueueRequestsFromMapFunc(namespaceOf)
-	return ctrl.NewControllerManagedBy(mgr).Named(component).
+	b := ctrl.NewControllerManagedBy(mgr).Named(component).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		// A wish changes, or a status is not what was written.
 		Watches(&v1alpha1.Subscription{}, byNamespace, builder.WithPredicates(changes(sameSubscription))).
@@ -58,8 +59,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		// A catalog that it sees appears, goes, or changes its health.
 		Watches(catalogsource.NewObject(), handler.EnqueueRequestsFromMapFunc(r.seeing), builder.WithPredicates(changes(sameCatalog))).
 		// The content of a catalog changes that its answer depends on.
-		WatchesRawSource(source.Func(r.contentChanges)).
-		Complete(r)
+		WatchesRawSource(source.Func(r.contentChanges))
+	// An API that its bundles ask for or bring appears, goes or gets another owner.
+	return r.watchAPIs(b).Complete(r)
 }
 
 func namespaceOf(_ context.Context, obj client.Object) []reconcile.Request {

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"chandler.dev/olm/pkg/controller/snapshot"
+	"chandler.dev/olm/pkg/controller/subscription/inventory"
 	"chandler.dev/olm/pkg/registry"
 )
 
@@ -40,6 +41,7 @@ type world struct {
 	cache     *laggingReader
 	snapshots *snapshot.Cache
 	contents  map[string]registry.Store
+	inventory *inventory.Inventory
 	clock     *clocktesting.FakeClock
 	r         *Reconciler
 	uids      int
@@ -52,7 +54,7 @@ type world struct {
 func newWorld(t *testing.T, objects ...client.Object) *world {
 	t.Helper()
 	w := &world{
-		t: t, contents: map[string]registry.Store{}, broken: map[string]bool{},
+		t: t, contents: map[string]registry.Store{}, broken: map[string]bool{}, inventory: inventory.New(nil),
 		clock: clocktesting.NewFakeClock(time.Unix(1_000_000, 0)),
 	}
 	scheme := runtime.NewScheme()
@@ -116,7 +118,7 @@ func (w *world) restart() {
 	w.cache = &laggingReader{Reader: w.client}
 	w.r = New(Options{
 		Client: counted, Cached: w.client, Live: w.client, Snapshots: w.snapshots, GlobalNamespace: "olm",
-		KubeVersion: func() string { return "1.36.3" }, Clock: w.clock,
+		KubeVersion: func() string { return "1.36.3" }, Inventory: w.inventory, Clock: w.clock,
 	})
 }
 
