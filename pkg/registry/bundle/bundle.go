@@ -42,6 +42,8 @@ type Parsed struct {
 	Description    string
 	Icon           *registry.Icon
 	Where          string // the directory
+	// Notes tell what was taken in another way than it is written.
+	Notes []registry.Problem
 }
 
 // Is reports whether a directory of fsys is a bundle.
@@ -212,10 +214,11 @@ func (r *reader) combine(m manifests, meta metadata) *Parsed {
 	if err != nil {
 		r.problem(m.csvFile, "write it as a string", "spec.release: %v", err)
 	}
+	images, rewritten := m.csv.relatedImages()
 	p := &Parsed{
 		Bundle: registry.Bundle{
 			Package: meta.annotations.Package, Name: m.csv.Metadata.Name, Version: m.csv.Spec.Version,
-			Content: m.content, RelatedImages: m.csv.relatedImages(),
+			Content: m.content, RelatedImages: images,
 		},
 		Channels:       meta.annotations.channels(),
 		DefaultChannel: meta.annotations.DefaultChannel,
@@ -226,6 +229,12 @@ func (r *reader) combine(m manifests, meta metadata) *Parsed {
 		Description: m.csv.Spec.Description,
 		Icon:        m.csv.icon(),
 		Where:       r.name,
+	}
+	for _, image := range rewritten {
+		p.Notes = append(p.Notes, registry.Problem{
+			Message: fmt.Sprintf("image %q of bundle %q is taken as %q", image, p.Name, withoutScheme(image)),
+			Hint:    "write it without the prefix: no registry client takes it", Where: path.Join(r.name, m.csvFile),
+		})
 	}
 	provided := r.provided(m)
 	p.Properties = properties(propertySources{

@@ -138,28 +138,37 @@ func (c csv) required() []gvk {
 }
 
 // relatedImages returns the images that the ClusterServiceVersion lists and
-// those that its Deployments run, sorted by image.
-func (c csv) relatedImages() []registry.RelatedImage {
-	var all []registry.RelatedImage
+// those that its Deployments run, sorted by image; and those of them that are
+// written in another way there.
+func (c csv) relatedImages() (all []registry.RelatedImage, rewritten []string) {
 	seen := map[string]bool{}
+	without := func(image string) string {
+		short := withoutScheme(image)
+		if short != image && !slices.Contains(rewritten, image) {
+			rewritten = append(rewritten, image)
+		}
+		return short
+	}
 	for _, image := range c.Spec.RelatedImages {
-		image.Image = withoutScheme(image.Image)
+		image.Image = without(image.Image)
 		all = append(all, registry.RelatedImage(image))
 		seen[image.Image] = true
 	}
 	for _, image := range c.deployed() {
-		if image = withoutScheme(image); image != "" && !seen[image] {
+		if image = without(image); image != "" && !seen[image] {
 			seen[image] = true
 			all = append(all, registry.RelatedImage{Image: image})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b registry.RelatedImage) int { return cmp.Compare(a.Image, b.Image) })
-	return all
+	return all, rewritten
 }
 
-// withoutScheme removes what some authors put before the reference of an
-// artifact and no registry client takes.
-func withoutScheme(image string) string { return strings.TrimPrefix(image, "oci://") }
+// withoutScheme removes what some authors put before a reference. A catalog
+// with it is invalid, because no registry client takes it.
+func withoutScheme(image string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(image, "oci://"), "docker://")
+}
 
 // deployed returns the images of all containers.
 func (c csv) deployed() []string {

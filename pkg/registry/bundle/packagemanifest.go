@@ -137,6 +137,7 @@ func (t legacyTree) pkg(ctx context.Context, file string, yield func(registry.It
 		if err != nil {
 			return err
 		}
+		t.options.tell(r.parsed)
 		if item.Bundle != nil && !yield(item, nil) {
 			return errStopped
 		}

@@ -35,8 +35,19 @@ type Options struct {
 	Image string
 	// ImageOf says where each of several bundles was published; may be nil.
 	ImageOf func(registry.Bundle) (string, error)
-	// Report is told what was left out of the catalog; may be nil.
+	// Report is told what was left out of the catalog, or taken in another way
+	// than it is written; may be nil.
 	Report func(registry.Problem)
+}
+
+// tell reports what was taken in another way; there may be no bundle.
+func (o Options) tell(p *Parsed) {
+	if p == nil {
+		return
+	}
+	for _, note := range p.Notes {
+		o.Report(note)
+	}
 }
 
 // Dir returns the catalog of all bundles at or below a directory.
@@ -84,6 +95,7 @@ func Read(ctx context.Context, dir string, o Options) ([]*Parsed, error) {
 			return nil, err
 		}
 		if r.parsed != nil {
+			t.options.tell(r.parsed)
 			all = append(all, r.parsed)
 		}
 	}
@@ -106,6 +118,7 @@ func (t tree) Items(ctx context.Context) iter.Seq2[registry.Item, error] {
 				yield(registry.Item{}, err)
 				return
 			}
+			t.options.tell(r.parsed)
 			if item.Bundle != nil && !yield(item, nil) {
 				return
 			}

@@ -182,3 +182,37 @@ func TestRealBundles(t *testing.T) {
 		}
 	}
 }
+
+// TestPrefixedImages reports every image that is taken without its prefix.
+func TestPrefixedImages(t *testing.T) {
+	const text = `kind: ClusterServiceVersion
+metadata: {name: p.v1}
+spec:
+  version: 1.0.0
+  relatedImages: [{name: a, image: "oci://example.com/a:v1"}, {name: b, image: "example.com/b:v1"}, {name: c, image: "docker://example.com/c:v1"}]
+`
+	fsys := fstest.MapFS{
+		"manifests/csv.yaml": {Data: []byte(text)}, "metadata/annotations.yaml": {Data: []byte(annotationsText)},
+	}
+	var told []string
+	report := func(p registry.Problem) { told = append(told, p.Message+" "+p.Where) }
+	store, err := memory.New(t.Context(), registry.Validated(bundle.FS(fsys, "dir", bundle.Options{Report: report})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := store.Bundle(t.Context(), "p", "p.v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var images []string
+	for _, image := range b.RelatedImages {
+		images = append(images, image.Image)
+	}
+	want := []string{
+		`image "oci://example.com/a:v1" of bundle "p.v1" is taken as "example.com/a:v1" dir/manifests/csv.yaml`,
+		`image "docker://example.com/c:v1" of bundle "p.v1" is taken as "example.com/c:v1" dir/manifests/csv.yaml`,
+	}
+	if diff := cmp.Diff([][]string{{"example.com/a:v1", "example.com/b:v1", "example.com/c:v1"}, want}, [][]string{images, told}); diff != "" {
+		t.Errorf("images, reports (-want +got):\n%s", diff)
+	}
+}
