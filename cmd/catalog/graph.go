@@ -17,6 +17,7 @@ type graphOptions struct {
 
 	format             string
 	pkg, channel, from string
+	floor              string
 }
 
 var drawers = map[string]func([]drawing.Package) string{"mermaid": drawing.Mermaid, "dot": drawing.Dot, "svg": drawing.SVG}
@@ -38,6 +39,7 @@ func newGraphCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&o.format, "output", "o", "mermaid", "`format`: mermaid, dot or svg")
 	cmd.Flags().StringVar(&o.channel, "channel", "", "only the `channel`")
 	cmd.Flags().StringVar(&o.from, "from", "", "mark the way of an installed `bundle` (name or version) to the head")
+	cmd.Flags().StringVar(&o.floor, "minimum-edge", "", "only the package of a `bundle`, and nothing below the version of the bundle")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"mermaid", "dot", "svg"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -53,7 +55,7 @@ func runGraph(ctx context.Context, store registry.Store, out io.Writer, o graphO
 	}
 	var drawn []drawing.Package
 	for _, p := range packages {
-		d := drawing.Package{Package: p, Installed: o.from}
+		d := drawing.Package{Package: p, Installed: o.from, Floor: o.floor}
 		if o.channel != "" {
 			d.Channels = slices.DeleteFunc(slices.Clone(p.Channels), func(ch registry.Channel) bool { return ch.Name != o.channel })
 		}
@@ -66,9 +68,13 @@ func runGraph(ctx context.Context, store registry.Store, out io.Writer, o graphO
 			}
 			d.Bundles = append(d.Bundles, b)
 		}
-		if len(d.Channels) > 0 {
+		hasFloor := slices.ContainsFunc(d.Bundles, func(b registry.Bundle) bool { return b.Name == o.floor })
+		if len(d.Channels) > 0 && (o.floor == "" || hasFloor) {
 			drawn = append(drawn, d)
 		}
+	}
+	if len(drawn) == 0 && o.floor != "" {
+		return failure.New(failure.NotFound, "unknown minimum edge name: %q", o.floor).WithHint("name a bundle; `catalog bundles` lists them")
 	}
 	if len(drawn) == 0 && o.channel != "" {
 		return failure.New(failure.NotFound, "no package has a channel %q", o.channel)

@@ -21,6 +21,8 @@ type Package struct {
 	// Installed is the name of the bundle whose way to the head is marked; may
 	// be empty.
 	Installed string
+	// Floor is the name of the bundle below which nothing is drawn; may be empty.
+	Floor string
 }
 
 // Kinds of edges.
@@ -69,6 +71,13 @@ func (p Package) deprecated(name string) bool {
 	return slices.ContainsFunc(p.Bundles, func(b registry.Bundle) bool { return b.Name == name && b.Deprecation != "" })
 }
 
+// belowFloor reports whether a bundle is lower than the lowest that is drawn.
+func (p Package) belowFloor(name string) bool {
+	floor, isFloor := p.version(p.Floor)
+	v, known := p.version(name)
+	return isFloor && known && v.LT(floor)
+}
+
 // drawn prepares a channel.
 func (p Package) drawn(ch registry.Channel) channel {
 	c := channel{Channel: ch, entries: slices.Clone(ch.Entries), path: map[string]bool{}, skipped: map[string]bool{}}
@@ -84,8 +93,11 @@ func (p Package) drawn(ch registry.Channel) channel {
 	for _, name := range way {
 		c.path[name] = true
 	}
+	c.entries = slices.DeleteFunc(c.entries, func(e registry.Entry) bool { return p.belowFloor(e.Name) })
 	for _, e := range c.entries {
-		c.edges = append(c.edges, p.edgesTo(ch, e, way)...)
+		c.edges = append(c.edges, slices.DeleteFunc(p.edgesTo(ch, e, way), func(e edge) bool {
+			return p.Floor != "" && (e.to == p.Floor || p.belowFloor(e.from))
+		})...)
 		for _, s := range e.Skips {
 			c.skipped[s] = true
 		}
