@@ -68,8 +68,7 @@ func runGraph(ctx context.Context, store registry.Store, out io.Writer, o graphO
 			}
 			d.Bundles = append(d.Bundles, b)
 		}
-		hasFloor := slices.ContainsFunc(d.Bundles, func(b registry.Bundle) bool { return b.Name == o.floor })
-		if len(d.Channels) > 0 && (o.floor == "" || hasFloor) {
+		if len(d.Channels) > 0 && hasBundle(d, o.floor) {
 			drawn = append(drawn, d)
 		}
 	}
@@ -81,4 +80,9 @@ func runGraph(ctx context.Context, store registry.Store, out io.Writer, o graphO
 	}
 	_, err = io.WriteString(out, draw(drawn))
 	return err
+}
+
+// hasBundle reports whether a bundle belongs to a package; no name is any.
+func hasBundle(d drawing.Package, name string) bool {
+	return name == "" || slices.ContainsFunc(d.Bundles, func(b registry.Bundle) bool { return b.Name == name })
 }

@@ -82,6 +82,9 @@ func runMirror(ctx context.Context, store registry.Store, out io.Writer, dest st
 		return err
 	}
 	mirror := oci.NewMirror(dest, o.images)
+	if err := checkPlaces(mirror, images); err != nil {
+		return err
+	}
 	all := make([]copied, len(images))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelCopies)
@@ -114,6 +117,24 @@ func runMirror(ctx context.Context, store registry.Store, out io.Writer, dest st
 		t.add(c.From, c.To)
 	}
 	return writeResult(out, o.format, all, t)
+}
+
+// checkPlaces fails if two images would get the same name: the registries that
+// they are in are no part of it.
+func checkPlaces(mirror *oci.Mirror, images []string) error {
+	from := map[string]string{}
+	for _, image := range images {
+		place, err := mirror.Place(image)
+		if err != nil {
+			return err
+		}
+		if other, taken := from[place]; taken {
+			return failure.New(failure.Conflict, "both %q and %q would become %q", other, image, place).
+				WithHint("mirror their packages to different places, with --package")
+		}
+		from[place] = image
+	}
+	return nil
 }
 
 func choose(ctx context.Context, store registry.Store, names []string) (selection, error) {
