@@ -3,22 +3,20 @@ package pull_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	fake "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	ocitypes "github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
@@ -29,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	fakeclient "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	"chandler.dev/olm/internal/testkit/distribution"
 	"chandler.dev/olm/pkg/controller/catalogsource/pull"
 	"chandler.dev/olm/pkg/failure"
 	"chandler.dev/olm/pkg/registry/oci"
@@ -49,11 +48,12 @@ spec: {version: 1.0.0, displayName: etcd, install: {strategy: deployment, spec: 
 `,
 }
 
-// push serves an image of files behind a password and returns its name.
-func push(t *testing.T, files map[string]string) string {
+// bundleImage is an image of files.
+func bundleImage(t *testing.T, files map[string]string) v1.Image {
 	t.Helper()
 	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
+	z := gzip.NewWriter(&layer)
+	w := tar.NewWriter(z)
 	for file, text := range files {
 		if err := w.WriteHeader(&tar.Header{Name: file, Mode: 0o600, Size: int64(len(text)), Typeflag: tar.TypeReg}); err != nil {
 			t.Fatal(err)
@@ -62,32 +62,20 @@ func push(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
 		t.Fatal(err)
 	}
-	img, err := mutate.AppendLayers(empty.Image, static.NewLayer(layer.Bytes(), ocitypes.OCIUncompressedLayer))
+	img, err := mutate.AppendLayers(empty.Image, static.NewLayer(layer.Bytes(), ocitypes.OCILayer))
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := fake.New(fake.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "me" || password != "secret" {
-			w.Header().Set("WWW-Authenticate", "Basic")
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		store.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	image := path.Join(strings.TrimPrefix(server.URL, "http://"), "example/etcd:v1")
-	ref, err := name.ParseReference(image, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, img, remote.WithAuth(&authn.Basic{Username: "me", Password: "secret"})); err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return img
+}
+
+// push serves an image of files behind a password and returns its name.
+func push(t *testing.T, files map[string]string) string {
+	t.Helper()
+	return distribution.Start(t, distribution.Options{Passwords: true}).Push(t, "example/etcd:v1", bundleImage(t, files))
 }
 
 func TestContent(t *testing.T) {
@@ -146,6 +134,52 @@ func TestContentOfSomethingElse(t *testing.T) {
 	_, err := b.Content(t.Context(), types.NamespacedName{Namespace: "olm", Name: "gone"}, image)
 	if failure.KindOf(err) != failure.Invalid {
 		t.Errorf("Content() = %v, want an Invalid failure", err)
+	}
+}
+
+// TestContentWithTokens pulls from a registry that wants tokens, and ends the
+// first of them between the manifest and the layer.
+func TestContentWithTokens(t *testing.T) {
+	var r *distribution.Registry
+	img := bundleImage(t, bundleFiles)
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = distribution.Start(t, distribution.Options{Tokens: true, Wrap: func(registry http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodGet && strings.HasSuffix(req.URL.Path, layer.String()) {
+				r.AwaitExpiry()
+			}
+			registry.ServeHTTP(w, req)
+		})
+	}})
+	image := r.Push(t, "example/etcd:v1", img)
+	b := pull.Bundles{
+		Reader: fakeclient.NewClientBuilder().WithScheme(catalogScheme(t)).Build(),
+		Images: oci.Options{PlainHTTP: true, Keychain: fixed{}},
+	}
+	r.NextToken(time.Second)
+	content, err := b.Content(t.Context(), types.NamespacedName{Namespace: "olm", Name: "gone"}, image)
+	if err != nil || len(content.Objects) != 1 {
+		t.Errorf("Content() = %d objects, %v, want one", len(content.Objects), err)
+	}
+}
+
+// TestContentWithoutEnd refuses a bundle that is larger than bundles are.
+func TestContentWithoutEnd(t *testing.T) {
+	image := push(t, map[string]string{"manifests/a.yaml": strings.Repeat("x", 65<<20), "metadata/annotations.yaml": bundleFiles["metadata/annotations.yaml"]})
+	b := pull.Bundles{
+		Reader: fakeclient.NewClientBuilder().WithScheme(catalogScheme(t)).Build(),
+		Images: oci.Options{PlainHTTP: true, Keychain: fixed{}},
+	}
+	_, err := b.Content(t.Context(), types.NamespacedName{Namespace: "olm", Name: "gone"}, image)
+	if failure.KindOf(err) != failure.Invalid || !strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Errorf("Content() = %.200v, want an Invalid failure that names the limit", err)
 	}
 }
 
