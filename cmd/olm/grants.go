@@ -56,10 +56,10 @@ func clusterRules() []rbacv1.PolicyRule {
 		rule("", []string{"get", "list", "watch", "update", "patch"}, "namespaces"),
 		rule("", []string{"create", "patch"}, "events"),
 		rule("events.k8s.io", []string{"create", "patch"}, "events"),
-		// Objects of a kind whose definition changes are checked against the new schema, and
-		// stored again when a version goes away. The kinds are those of all operators. Who may
-		// escalate could grant this to itself anyway.
-		{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "update"}},
+		// Objects of a kind whose definition changes are checked against the new schema, stored
+		// again when a version goes away, and watched while they keep a plan from going on. The
+		// kinds are those of all operators. Who may escalate could grant this to itself anyway.
+		{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "update"}},
 		{NonResourceURLs: []string{"/version", "/version/"}, Verbs: []string{"get"}},
 	}
 	// Other kinds that bundles may bring.
