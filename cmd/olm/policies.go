@@ -9,6 +9,7 @@ import (
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,10 @@ import (
 // in force.
 func ensurePolicies(ctx context.Context, cl client.Client, out io.Writer, o setupOptions) error {
 	epoch, first, err := currentEpoch(ctx, cl)
+	if meta.IsNoMatchError(err) {
+		_, err = fmt.Fprintln(out, "admission policies left out: Kubernetes before 1.36 cannot record who asks for something; run `olm controller` with --rights=warn or --rights=off")
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("read admission policies: %w", friendly(err))
 	}

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 
 	"go.uber.org/zap/zapcore"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -30,6 +32,7 @@ import (
 	"chandler.dev/olm/pkg/controller/operatorgroup"
 	"chandler.dev/olm/pkg/controller/snapshot"
 	"chandler.dev/olm/pkg/controller/subscription"
+	"chandler.dev/olm/pkg/failure"
 )
 
 // cacheOptions keep the memory of the controller proportional to what it
@@ -72,6 +75,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 	}
 	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
 	plans.Warned = metric.Warned
+	if err := o.canRecord(mgr.GetRESTMapper()); err != nil {
+		return nil, err
+	}
 	o.judge(&plans)
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
@@ -106,6 +112,21 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		return nil, err
 	}
 	return func() { _ = snapshots.Close() }, mgr.Add(manager.RunnableFunc(saveMemory))
+}
+
+// canRecord fails if the API server is too old to record who asks for
+// something, but plans are to be held against it.
+func (o controllerOptions) canRecord(mapper meta.RESTMapper) error {
+	if o.rights != rightsEnforce {
+		return nil
+	}
+	kind := admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy")
+	_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) {
+		return failure.New(failure.Blocked, "this cluster cannot record who asks for something, which takes Kubernetes 1.36").
+			WithHint("run the controller with --rights=warn or --rights=off; see docs/security.md")
+	}
+	return err
 }
 
 // judge gives plans the authority that --rights asks for.
