@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 
 	"chandler.dev/olm/internal/testkit"
@@ -24,16 +27,30 @@ func TestPublishedDependencies(t *testing.T) {
 		bundleSubset(t, bundles, "rabbitmq-cluster-operator", "rabbitmq-messaging-topology-operator", "node-healthcheck-operator", "self-node-remediation")))
 	for name, tt := range map[string]struct {
 		wishes []wish
-		want   []string // names of all bundles in the end, sorted
+		want   []string            // names of all bundles in the end, sorted
+		ran    map[string][]string // by package: each version that ran, in order
 	}{
 		"kuadrant": {
 			// Its versions before 0.7.1 pin dependencies that are not published here.
 			wishes: []wish{{pkg: "kuadrant-operator", channel: "stable", start: "kuadrant-operator.v0.7.1", catalog: "semver"}},
 			want:   []string{"authorino-operator.v0.13.0", "cert-manager.v1.16.5", "dns-operator.v0.6.0", "kuadrant-operator.v0.11.1", "limitador-operator.v0.11.0"},
+			// A version is exact about its dependencies, so they follow it in
+			// step; 0.10.0 lets go of cert-manager, which then walks alone.
+			ran: map[string][]string{
+				"kuadrant-operator":  {"0.7.1", "0.7.2", "0.10.0", "0.11.0", "0.11.1"},
+				"authorino-operator": {"0.11.1", "0.12.0", "0.13.0"},
+				"limitador-operator": {"0.8.0", "0.10.0", "0.11.0"},
+				"dns-operator":       {"0.2.0", "0.6.0"},
+				"cert-manager":       {"1.14.2", "1.15.0", "1.15.2", "1.16.1", "1.16.5"},
+			},
 		},
 		"rabbitmq": {
 			wishes: []wish{{pkg: "rabbitmq-messaging-topology-operator", channel: "stable", start: "rabbitmq-messaging-topology-operator.v1.15.0", catalog: "replaces"}},
 			want:   []string{"rabbitmq-cluster-operator.v2.22.3", "rabbitmq-messaging-topology-operator.v1.19.3"},
+			ran: map[string][]string{
+				"rabbitmq-messaging-topology-operator": {"1.15.0", "1.16.0", "1.17.4", "1.18.1", "1.18.2", "1.19.2", "1.19.3"},
+				"rabbitmq-cluster-operator":            {"2.22.3"}, // any above 2.0.0 will do: the newest
+			},
 		},
 		"node healthcheck": {
 			wishes: []wish{
@@ -41,17 +58,66 @@ func TestPublishedDependencies(t *testing.T) {
 				{pkg: "self-node-remediation", channel: "stable", start: "self-node-remediation.v0.12.0", catalog: "replaces"},
 			},
 			want: []string{"node-healthcheck-operator.v0.12.0", "self-node-remediation.v0.13.0"},
+			// Both heads have a skipRange over what lies between.
+			ran: map[string][]string{
+				"node-healthcheck-operator": {"0.10.0", "0.12.0"},
+				"self-node-remediation":     {"0.12.0", "0.13.0"},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { // one after the other: they watch all namespaces
 			ns := s.Namespace(t, "needs")
 			s.group(t, ns)
+			succeeded := s.watchSuccess(t, ns)
 			for _, w := range tt.wishes {
 				w.ns = ns
 				s.subscribe(t, w)
 			}
 			s.waitAll(t, ns, tt.want)
+			testkit.Eventually(t, patience, func(context.Context) error { // the watch may lag behind
+				if diff := cmp.Diff(tt.ran, succeeded()); diff != "" {
+					return fmt.Errorf("versions that ran (-want +got):\n%s", diff)
+				}
+				return nil
+			})
 		})
+	}
+}
+
+// watchSuccess notes from now on which bundles of a namespace succeed. It
+// returns a function that says so: versions by package, in the order in which
+// each succeeded first. Plans cannot tell, because old ones are deleted.
+func (s *stack) watchSuccess(t testing.TB, ns string) func() map[string][]string {
+	t.Helper()
+	watcher, err := s.Client.Watch(t.Context(), &operatorsv1alpha1.ClusterServiceVersionList{}, inNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(watcher.Stop)
+	var mu sync.Mutex
+	versions := map[string][]string{}
+	go func() {
+		for event := range watcher.ResultChan() {
+			csv, ok := event.Object.(*operatorsv1alpha1.ClusterServiceVersion)
+			if !ok || csv.IsCopied() || csv.Status.Phase != operatorsv1alpha1.CSVPhaseSucceeded {
+				continue
+			}
+			pkg, version, _ := strings.Cut(csv.Name, ".v")
+			mu.Lock()
+			if !slices.Contains(versions[pkg], version) {
+				versions[pkg] = append(versions[pkg], version)
+			}
+			mu.Unlock()
+		}
+	}()
+	return func() map[string][]string {
+		mu.Lock()
+		defer mu.Unlock()
+		got := map[string][]string{}
+		for pkg, list := range versions {
+			got[pkg] = slices.Clone(list)
+		}
+		return got
 	}
 }
 
