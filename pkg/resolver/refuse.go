@@ -154,9 +154,38 @@ func brokenChannel(pkg string, ch registry.Channel) error {
 	case 1:
 		return fmt.Errorf("a cycle exists in the chain of replacement beginning with %q in channel %q of package %q", heads[0], ch.Name, pkg)
 	default:
+		var chains []string
+		for _, head := range heads {
+			chains = append(chains, chainText(ch, head))
+		}
 		return fmt.Errorf("a unique replacement chain within a channel is required to determine the relative order between channel entries, "+
-			"but %d replacement chains were found in channel %q of package %q: %s", len(heads), ch.Name, pkg, strings.Join(heads, ", "))
+			"but %d replacement chains were found in channel %q of package %q: %s", len(heads), ch.Name, pkg, strings.Join(chains, ", "))
 	}
+}
+
+// chainText is "head...tail" of what the head replaces step by step, without
+// what is skipped; only the head if that is all.
+func chainText(ch registry.Channel, head string) string {
+	skipped := map[string]bool{}
+	for _, e := range ch.Entries {
+		for _, s := range e.Skips {
+			skipped[s] = true
+		}
+	}
+	last := head
+	e, ok := ch.Entry(head)
+	for range ch.Entries { // a cycle ends here
+		if e, ok = ch.Entry(e.Replaces); !ok {
+			break
+		}
+		if !skipped[e.Name] {
+			last = e.Name
+		}
+	}
+	if last == head {
+		return head
+	}
+	return head + "..." + last
 }
 
 // offeredBy names the catalogs that have the wanted package.
