@@ -105,7 +105,7 @@ func installedOf(csv *v1alpha1.ClusterServiceVersion, packages []string) resolve
 	slices.Sort(packages)
 	packages = slices.Compact(packages)
 	b.Package = packageOf(b.Properties)
-	if b.Package == "" && len(packages) == 1 {
+	if b.Package == "" && len(packages) == 1 && packages[0] != "" {
 		b.Package = packages[0]
 		b.Properties = append(b.Properties, property(registry.PropertyPackage, packageValue{Name: b.Package, Version: b.Version}))
 	}
