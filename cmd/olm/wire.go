@@ -69,16 +69,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 	if err != nil {
 		return nil, err
 	}
-	plans, err := installplan.OptionsFor(mgr, snapshots)
+	plans, err := executorOptions(mgr, snapshots, o)
 	if err != nil {
 		return nil, err
 	}
-	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
-	plans.Warned = metric.Warned
-	if err := o.canRecord(mgr.GetRESTMapper()); err != nil {
-		return nil, err
-	}
-	o.judge(&plans)
 	conditions, err := operatorcondition.OptionsFor(mgr)
 	if err != nil {
 		return nil, err
@@ -112,6 +106,17 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o controllerOptions) 
 		return nil, err
 	}
 	return func() { _ = snapshots.Close() }, mgr.Add(manager.RunnableFunc(saveMemory))
+}
+
+func executorOptions(mgr ctrl.Manager, snapshots *snapshot.Cache, o controllerOptions) (installplan.Options, error) {
+	plans, err := installplan.OptionsFor(mgr, snapshots)
+	if err != nil {
+		return plans, err
+	}
+	plans.CatalogNamespace, plans.ConvertDefinitions = o.catalogNamespace, o.convertDefinitions
+	plans.Warned = metric.Warned
+	o.judge(&plans)
+	return plans, o.canRecord(mgr.GetRESTMapper())
 }
 
 // canRecord fails if the API server is too old to record who asks for

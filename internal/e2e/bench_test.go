@@ -55,7 +55,7 @@ func BenchmarkUpgrade(b *testing.B) {
 		s.approve(b, ns, second)
 		s.waitInstalled(b, key, second)
 		upgraded := time.Now()
-		time.Sleep(time.Second) // let the last status be written
+		time.Sleep(3 * time.Second) // let the last status be written
 		afterUpgrade := s.writes(b)
 		memory := residentMegabytes(b, s.controller.Pid())
 

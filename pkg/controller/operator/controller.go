@@ -32,7 +32,7 @@ import (
 )
 
 // settle lets the many changes of an installation become one look.
-const settle = 4 * time.Second
+const settle = 1500 * time.Millisecond
 
 // Reconciler keeps the status of Operators and the labels of components.
 type Reconciler struct {
