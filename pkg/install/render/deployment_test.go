@@ -139,6 +139,14 @@ func TestDeploymentsConfigured(t *testing.T) {
 			view:   func(d appsv1.Deployment) any { return d.Spec.Template.Spec.Containers[1].Resources },
 			want:   big,
 		},
+		"a node selector replaces the manifest's": {
+			edit: func(s *v1alpha1.StrategyDeploymentSpec) {
+				s.Spec.Template.Spec.NodeSelector = map[string]string{"a": "b"}
+			},
+			config: v1alpha1.SubscriptionConfig{NodeSelector: map[string]string{"foo": "bar"}},
+			view:   func(d appsv1.Deployment) any { return d.Spec.Template.Spec.NodeSelector },
+			want:   map[string]string{"foo": "bar"},
+		},
 		"an empty node selector clears": {
 			edit: func(s *v1alpha1.StrategyDeploymentSpec) {
 				s.Spec.Template.Spec.NodeSelector = map[string]string{"a": "b"}
