@@ -173,11 +173,13 @@ func chainText(ch registry.Channel, head string) string {
 		}
 	}
 	last := head
-	e, ok := ch.Entry(head)
+	e, _ := ch.Entry(head)
 	for range ch.Entries { // a cycle ends here
-		if e, ok = ch.Entry(e.Replaces); !ok {
+		next, ok := ch.Entry(e.Replaces)
+		if !ok {
 			break
 		}
+		e = next
 		if !skipped[e.Name] {
 			last = e.Name
 		}

@@ -347,8 +347,13 @@ func TestDeprecations(t *testing.T) {
 	w := newWorld(t, group("group"), catalogSource("main"))
 	old := v1
 	old.deprecated = "use v2"
-	w.serve(old)
+	w.serve(v1)
 	w.make(subscription("etcd"))
+	w.settle()
+	if got := problems(w.sub("etcd")); len(got) > 0 {
+		t.Errorf("before anything is deprecated there are %v", got)
+	}
+	w.serve(old)
 	w.settle()
 	want := []string{"BundleDeprecated/: olm.bundle/etcd.v1: use v2", "Deprecated/: olm.bundle/etcd.v1: use v2"}
 	if diff := cmp.Diff(want, problems(w.sub("etcd"))); diff != "" {
