@@ -54,7 +54,7 @@ func (r *Reconciler) migrate(ctx context.Context, live, desired *apiextensionsv1
 		live = bridge
 	}
 	gvk := schema.GroupVersionKind{Group: live.Spec.Group, Version: storageVersion(live), Kind: live.Spec.Names.Kind}
-	stores, err := r.o.Cluster.StoresIn(gvk, live.Spec.Names.Plural)
+	stores, err := r.o.Cluster.ShowsColumn(ctx, gvk, live.Spec.Names.Plural, render.BridgeColumn)
 	if err != nil {
 		return nil, err
 	}

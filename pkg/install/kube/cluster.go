@@ -40,8 +40,8 @@ func New(c client.Client) *Cluster {
 	return &Cluster{client: c}
 }
 
-// WithDiscovery makes StoresIn ask d. Without it the API server is taken to
-// store objects at once in the version that a CustomResourceDefinition names.
+// WithDiscovery makes ShowsColumn ask the server of d. Without it the API
+// server is taken to work at once with a CustomResourceDefinition that changed.
 func (c *Cluster) WithDiscovery(d discovery.ServerResourcesInterface) *Cluster {
 	c.discovery = d
 	return c

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"chandler.dev/olm/pkg/failure"
@@ -94,22 +95,28 @@ func (c *Cluster) EachResource(ctx context.Context, gvk schema.GroupVersionKind,
 	}
 }
 
-// StoresIn reports whether the API server has begun to store a kind in the
-// version of gvk, which it does a moment after a CustomResourceDefinition says so.
-func (c *Cluster) StoresIn(gvk schema.GroupVersionKind, plural string) (bool, error) {
-	if c.discovery == nil {
+// ShowsColumn reports whether the API server already works with a
+// CustomResourceDefinition that has a printer column. What it shows and what it
+// stores come from one reading of the definition; discovery is told separately
+// and may be ahead, while objects are still stored as before.
+func (c *Cluster) ShowsColumn(ctx context.Context, gvk schema.GroupVersionKind, plural, column string) (bool, error) {
+	raw, ok := c.discovery.(interface{ RESTClient() rest.Interface })
+	if !ok {
 		return true, nil
 	}
-	list, err := c.discovery.ServerResourcesForGroupVersion(gvk.GroupVersion().String())
+	table := &metav1.Table{}
+	body, err := raw.RESTClient().Get().AbsPath("/apis", gvk.Group, gvk.Version, plural).
+		Param("limit", "1").SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").DoRaw(ctx)
 	if isAbsent(err) {
 		return false, nil
 	}
-	if err != nil {
-		return false, Classify(err, "look up kind "+gvk.Kind)
+	if err == nil {
+		err = json.Unmarshal(body, table)
 	}
-	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool {
-		return r.Name == plural && r.StorageVersionHash != ""
-	}), nil
+	if err != nil {
+		return false, Classify(err, "list "+gvk.Kind)
+	}
+	return slices.ContainsFunc(table.ColumnDefinitions, func(d metav1.TableColumnDefinition) bool { return d.Name == column }), nil
 }
 
 // StoreAgain writes every object of a kind as it is, so that it is stored in

@@ -165,15 +165,28 @@ func ReplaceCRD(live, desired *apiextensionsv1.CustomResourceDefinition, by Brin
 	return out
 }
 
+// BridgeColumn is a printer column that only a bridge has, see BridgeCRD. An API
+// server that shows it works with the bridge, and so stores objects in the
+// version that the bridge names.
+const BridgeColumn = "Stored Again"
+
 // BridgeCRD returns what live has to become before versions that desired no
-// longer has can go: desired stores the objects, and the versions lost can
-// still be read. It returns nil if live is that already.
+// longer has can go: desired stores the objects, the versions lost can still be
+// read, and the version that stores has a BridgeColumn. It returns nil if live
+// is that already.
 func BridgeCRD(live, desired *apiextensionsv1.CustomResourceDefinition, lost []string, by Bringer) *apiextensionsv1.CustomResourceDefinition {
 	want := desired.DeepCopy()
 	for _, v := range live.Spec.Versions {
 		if slices.Contains(lost, v.Name) {
 			v.Storage = false
 			want.Spec.Versions = append(want.Spec.Versions, *v.DeepCopy())
+		}
+	}
+	for i := range want.Spec.Versions {
+		if v := &want.Spec.Versions[i]; v.Storage {
+			v.AdditionalPrinterColumns = append(v.AdditionalPrinterColumns, apiextensionsv1.CustomResourceColumnDefinition{
+				Name: BridgeColumn, Type: "string", JSONPath: ".metadata.name", Priority: 1,
+			})
 		}
 	}
 	if sameSpec(live, want, by) {
