@@ -58,7 +58,7 @@ cluster-down: devcluster ## stop it: CLUSTER=name
 fuzz: ## run every fuzz target for FUZZTIME
 	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' pkg | xargs -r -n1 dirname | sort -u); do \
 	for f in $$(go test -list '^Fuzz' ./$$pkg | grep ^Fuzz); do echo "$$pkg $$f"; \
-	go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$pkg || exit 1; done; done
+	go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$pkg || exit 1; done; done
 
 bench: binaries ## run the benchmarks (BENCH=regexp; BENCH_QUIET=10s shortens the quiet part)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./internal/e2e ./pkg/... ./cmd/catalog | grep -v 'no test files'
