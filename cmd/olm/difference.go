@@ -17,7 +17,9 @@ type difference struct {
 	Namespace   string    `json:"namespace"`
 	Changes     []string  `json:"changes,omitempty"`
 	Unreachable []string  `json:"unreachableCatalogs,omitempty"` // from where the command runs
+	Refusal     string    `json:"refusal,omitempty"`             // why nothing is resolved in the namespace at all
 	Outcomes    []outcome `json:"outcomes"`
+	Unchanged   []outcome `json:"unchanged,omitempty"` // with another catalog: the subscriptions that it changes nothing for
 }
 
 // outcome is what becomes of a subscription, or of a package that nobody
@@ -25,13 +27,15 @@ type difference struct {
 type outcome struct {
 	Package      string   `json:"package"`
 	Subscription string   `json:"subscription,omitempty"`
-	Now          string   `json:"now,omitempty"`  // name of the bundle; empty: none
-	Then         string   `json:"then,omitempty"` // name of the bundle; empty: none
+	Channel      string   `json:"channel,omitempty"` // of a subscription for which nothing changes; empty: any
+	Now          string   `json:"now,omitempty"`     // name of the bundle; empty: none
+	Then         string   `json:"then,omitempty"`    // name of the bundle; empty: none
 	RequiredBy   []string `json:"requiredBy,omitempty"`
 	Held         string   `json:"held,omitempty"` // why it does not happen yet
 	Path         []string `json:"path,omitempty"` // names of the bundles after Then, on the way to the newest
 	// Blocked says that there is no solution, and Freed that there was none.
 	Blocked bool     `json:"blocked,omitempty"`
+	Before  bool     `json:"blockedBefore,omitempty"` // without the changes there is none either
 	Freed   bool     `json:"freed,omitempty"`
 	Message string   `json:"message,omitempty"` // why there is no solution
 	Reasons []reason `json:"reasons,omitempty"`
@@ -57,7 +61,11 @@ func (d *difference) compare(p resolver.Preview, then resolver.Problem) {
 	for _, o := range p.Outcomes {
 		d.Outcomes = append(d.Outcomes, outcomeOf(o))
 	}
+	told := len(d.Outcomes)
 	d.unsolved(p.Then, then, "")
+	for i := range d.Outcomes[told:] {
+		d.Outcomes[told+i].Before = true
+	}
 	for i := range d.Outcomes {
 		d.Outcomes[i].Path = pathTo(p.Then, d.Outcomes[i].Then)
 	}
@@ -98,6 +106,25 @@ func (d *difference) unsolved(s resolver.Solution, p resolver.Problem, pkg strin
 		if u := failed[x.Name]; u != nil && !told && (pkg == "" || x.Package == pkg) {
 			d.Outcomes = append(d.Outcomes, outcomeOf(resolver.Outcome{Subscription: x.Name, Package: x.Package, Now: x.Installed, Then: x.Installed, Blocked: u}))
 		}
+	}
+}
+
+// stay adds the subscriptions that are not told yet, because changes do nothing
+// to them; s is the answer to the problem after the changes.
+func (d *difference) stay(s resolver.Solution, p resolver.Problem) {
+	for _, x := range p.Subscriptions {
+		if slices.ContainsFunc(d.Outcomes, func(o outcome) bool { return o.Subscription == x.Name }) {
+			continue
+		}
+		bundle := x.Installed
+		for _, c := range s.Components {
+			for _, sel := range c.Selections {
+				if slices.Contains(sel.Subscriptions, x.Name) {
+					bundle = sel.Bundle.Name
+				}
+			}
+		}
+		d.Unchanged = append(d.Unchanged, outcome{Package: x.Package, Subscription: x.Name, Channel: x.Channel, Now: bundle, Then: bundle, Path: pathTo(s, bundle)})
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"sync"
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/spf13/cobra"
@@ -31,7 +33,8 @@ type questioner struct {
 	server    string // host:port of the server of catalogs without an address of their own; empty for their Services
 	open      func(ctx context.Context, address, authority string) (registry.Store, func() error, error)
 	talk      io.Writer
-	unreached []string // catalogs that could not be reached, as NAMESPACE/NAME
+	unreached []string             // catalogs that could not be reached, as NAMESPACE/NAME
+	inventory *inventory.Inventory // as it was when the first question was read
 }
 
 // addFlags adds the flags of every command that asks the resolver.
@@ -54,17 +57,20 @@ func (q *questioner) connect(c *connection, talk io.Writer) error {
 	}
 	q.client, err = c.client()
 	q.namespace = c.namespace(q.namespace)
-	q.version, q.kinds = func() string { return subscription.KubeVersion(server) }, inventory.Discover(server)
+	q.version, q.kinds = sync.OnceValue(func() string { return subscription.KubeVersion(server) }), inventory.Discover(server)
 	q.open, q.talk = dial.Store, talk
 	return err
 }
 
 func (q *questioner) read(ctx context.Context) (*subscription.Question, error) {
-	inv, err := inventory.Read(ctx, q.client, q.kinds)
-	if err != nil {
-		return nil, friendly(err)
+	if q.inventory == nil {
+		inv, err := inventory.Read(ctx, q.client, q.kinds)
+		if err != nil {
+			return nil, friendly(err)
+		}
+		q.inventory = inv
 	}
-	cluster := subscription.Cluster{Reader: q.client, KubeVersion: q.version(), Inventory: inv}
+	cluster := subscription.Cluster{Reader: q.client, KubeVersion: q.version(), Inventory: q.inventory}
 	question, err := subscription.Read(ctx, cluster, q.namespace)
 	return question, friendly(err)
 }
@@ -108,6 +114,9 @@ func (q *questioner) unreachable(source *resolver.Source, cs *operatorsv1alpha1.
 		source.Unavailable = "it cannot be reached from here"
 	}
 	name := cs.Namespace + "/" + cs.Name
+	if slices.Contains(q.unreached, name) {
+		return nil
+	}
 	q.unreached = append(q.unreached, name)
 	_, err := fmt.Fprintf(q.talk, "catalog %s cannot be reached from here (address %q), so its offers do not count\n", name, addressOf(cs))
 	return err

@@ -27,3 +27,14 @@ func Report(w io.Writer, program string, err error) int {
 	}
 	return exitCodeOf[KindOf(err)]
 }
+
+// KindOfExit returns the kind of error that a program ended with, from its exit
+// code.
+func KindOfExit(code int) Kind {
+	for kind, c := range exitCodeOf {
+		if c == code {
+			return kind
+		}
+	}
+	return Internal
+}

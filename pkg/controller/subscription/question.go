@@ -108,24 +108,56 @@ func (q *Question) Problem(ctx context.Context, sources []resolver.Source) (reso
 // Compare states the question and what is different in another one about the
 // same namespace. What the catalogs offer is gathered for both.
 func (q *Question) Compare(ctx context.Context, then *Question, sources []resolver.Source) (resolver.Problem, []resolver.Change, error) {
+	offers, err := resolver.Gather(ctx, sources, q.joined(then))
+	if err != nil {
+		return resolver.Problem{}, nil, err
+	}
+	return q.difference(ctx, then, offers, offers.Catalogs)
+}
+
+// CompareCatalogs does what Compare does if the catalogs are others then, too.
+func (q *Question) CompareCatalogs(ctx context.Context, then *Question, sources, replaced []resolver.Source) (resolver.Problem, []resolver.Change, error) {
+	offers, err := resolver.Gather(ctx, sources, q.joined(then))
+	if err != nil {
+		return resolver.Problem{}, nil, err
+	}
+	others, err := resolver.Gather(ctx, replaced, q.joined(then))
+	if err != nil {
+		return resolver.Problem{}, nil, err
+	}
+	problem, changes, err := q.difference(ctx, then, offers, others.Catalogs)
+	for i := range others.Catalogs {
+		changes = append(changes, resolver.Change{Catalog: &others.Catalogs[i]})
+	}
+	return problem, changes, err
+}
+
+// joined states what two questions about the same namespace ask together.
+func (q *Question) joined(then *Question) resolver.Problem {
 	both := problemOf(q.view, linksOf(q.view))
 	both.Subscriptions = append(both.Subscriptions, problemOf(then.view, linksOf(then.view)).Subscriptions...)
-	gathered, err := resolver.Gather(ctx, sources, both)
+	return both
+}
+
+// difference states the question with what is offered, and what is different in
+// another one with other offers, except for these.
+func (q *Question) difference(ctx context.Context, then *Question, now resolver.Problem, others []resolver.Catalog) (resolver.Problem, []resolver.Change, error) {
+	all := now
+	all.Catalogs = slices.Concat(now.Catalogs, others)
+	if err := q.view.surround(ctx, &all, footprintOf(all), q.cluster.Inventory, q.cluster.Reader); err != nil {
+		return resolver.Problem{}, nil, err
+	}
+	offering := func(catalogs []resolver.Catalog) func(resolver.Problem) (resolver.Problem, error) {
+		return func(p resolver.Problem) (resolver.Problem, error) {
+			p.Catalogs, p.Cluster = catalogs, all.Cluster
+			return p, nil
+		}
+	}
+	before, err := ask(q.view, linksOf(q.view), offering(now.Catalogs))
 	if err != nil {
 		return resolver.Problem{}, nil, err
 	}
-	if err := q.view.surround(ctx, &gathered, footprintOf(gathered), q.cluster.Inventory, q.cluster.Reader); err != nil {
-		return resolver.Problem{}, nil, err
-	}
-	offered := func(p resolver.Problem) (resolver.Problem, error) {
-		p.Catalogs, p.Cluster = gathered.Catalogs, gathered.Cluster
-		return p, nil
-	}
-	before, err := ask(q.view, linksOf(q.view), offered)
-	if err != nil {
-		return resolver.Problem{}, nil, err
-	}
-	after, err := ask(then.view, linksOf(then.view), offered)
+	after, err := ask(then.view, linksOf(then.view), offering(others))
 	return before, changesOf(before, after), err
 }
 
