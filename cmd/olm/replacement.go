@@ -129,7 +129,7 @@ func openCatalog(ctx context.Context, path string) (registry.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	var source registry.Source = fbc.Dir(path)
+	source := fbc.Dir(path)
 	if !info.IsDir() {
 		indexed, err := isIndex(path)
 		if err != nil {
