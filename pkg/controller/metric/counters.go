@@ -42,14 +42,19 @@ func Read(catalog types.NamespacedName) {
 	snapshots.WithLabelValues(catalog.Namespace, catalog.Name).Inc()
 }
 
-// Resolved records how long a decision took and whether every Subscription got
-// an answer that it can be satisfied with.
-func Resolved(took time.Duration, satisfied bool) {
-	outcome := "succeeded"
-	if !satisfied {
-		outcome = "failed"
-	}
-	resolutions.WithLabelValues(outcome).Observe(took.Seconds())
+// Outcome says how a decision ended: Succeeded if every Subscription got an
+// answer that it can be satisfied with, else Failed.
+type Outcome string
+
+// The outcomes, as OLM v0 names them.
+const (
+	Succeeded Outcome = "succeeded"
+	Failed    Outcome = "failed"
+)
+
+// Resolved records how long a decision took.
+func Resolved(took time.Duration, outcome Outcome) {
+	resolutions.WithLabelValues(string(outcome)).Observe(took.Seconds())
 }
 
 // Sync is a Subscription at the time of a decision.

@@ -132,7 +132,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *session) error {
 	s.offers = problem.Catalogs
 	start := r.options.Clock.Now()
 	solution, err := resolver.Resolve(ctx, problem)
-	metric.Resolved(r.options.Clock.Since(start), err == nil && isSatisfied(solution))
+	metric.Resolved(r.options.Clock.Since(start), outcomeOf(solution, err))
 	if err != nil {
 		return err
 	}
@@ -219,9 +219,12 @@ func (r *Reconciler) writeStatuses(ctx context.Context, s *session) error {
 	return errors.Join(errs...)
 }
 
-// isSatisfied reports whether every component has an answer.
-func isSatisfied(solution resolver.Solution) bool {
-	return !slices.ContainsFunc(solution.Components, func(c resolver.Component) bool { return c.Unsolvable != nil })
+// outcomeOf is Succeeded if every component has an answer.
+func outcomeOf(solution resolver.Solution, err error) metric.Outcome {
+	if err != nil || slices.ContainsFunc(solution.Components, func(c resolver.Component) bool { return c.Unsolvable != nil }) {
+		return metric.Failed
+	}
+	return metric.Succeeded
 }
 
 // syncs are Subscriptions as the metrics count them.
