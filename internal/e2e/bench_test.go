@@ -64,6 +64,7 @@ func BenchmarkUpgrade(b *testing.B) {
 		logWrites("upgrade", writes[afterInstall:])
 
 		time.Sleep(quiet(b))
+		logWrites("quiet", s.writeEvents(b)[afterUpgrade:])
 		b.ReportMetric(installed.Sub(start).Seconds(), "s/install")
 		b.ReportMetric(upgraded.Sub(installed).Seconds(), "s/upgrade")
 		b.ReportMetric(upgraded.Sub(start).Seconds(), "s/both")
