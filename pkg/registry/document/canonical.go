@@ -38,7 +38,9 @@ type member struct {
 	start, keyEnd, end int
 }
 
-func (w *rewriter) key(m member) []byte { return w.out[m.start:m.keyEnd] }
+// key returns the name of a member without its quotes: a space and an
+// exclamation mark sort before those.
+func (w *rewriter) key(m member) []byte { return w.out[m.start+1 : m.keyEnd-1] }
 
 func (w *rewriter) space() {
 	for w.at < len(w.text) && (w.text[w.at] == ' ' || w.text[w.at] == '\n' || w.text[w.at] == '\r' || w.text[w.at] == '\t') {

@@ -17,6 +17,7 @@ func TestCanonicalIsWhatTheStandardLibraryMakes(t *testing.T) {
 		"members in order":                   {text: `{"a":1,"b":[true,false,null]}`},
 		"members out of order":               {text: ` { "b" : {"z":[ ], "y":{ }} , "a" : 1 } `},
 		"a member whose name starts another": {text: `{"ab":1,"a":2,"a-":3,"":4}`},
+		"members that go on with a space":    {text: `{"a!":1,"a ":2,"a":3," ":4,"":5}`},
 		"spaces of every kind":               {text: "\t[\r\n1 ,\n2 ]\n"},
 		"whole numbers":                      {text: `[0,-1,123456789012345,-123456789012345]`},
 		"numbers that a float64 changes":     {text: `[-0,1.50,1e3,1E-7,1234567890123456789,0.1e1,1e21]`},
