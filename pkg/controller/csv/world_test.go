@@ -2,6 +2,7 @@ package csv_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,7 +47,10 @@ func (v serverVersion) ServerVersion() (*version.Info, error) {
 func newFakeWorld(t *testing.T, objects ...client.Object) *fakeWorld {
 	t.Helper()
 	w := &fakeWorld{t: t, clock: clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	var mu sync.Mutex // some objects are written at the same time
 	wrote := func(verb string, obj client.Object) error {
+		mu.Lock()
+		defer mu.Unlock()
 		w.writes = append(w.writes, verb+" "+obj.GetName())
 		if w.refuse == nil {
 			return nil
