@@ -59,12 +59,7 @@ func (c *safeContents) Content(_ context.Context, ref install.ContentRef) (regis
 // that nobody writes while it reads.
 func start(t *testing.T, bundles ...registry.Bundle) *running {
 	t.Helper()
-	return startOn(t, testkit.Cluster(t), bundles...)
-}
-
-func startOn(t *testing.T, env *testkit.Env, bundles ...registry.Bundle) *running {
-	t.Helper()
-	r := &running{Env: env, contents: safeContents{map[string]registry.Content{}}}
+	r := &running{Env: testkit.Cluster(t), contents: safeContents{map[string]registry.Content{}}}
 	for _, b := range bundles {
 		r.contents.byDigest[install.ContentDigest(b.Content)] = b.Content
 	}
@@ -223,7 +218,7 @@ func TestRealBundles(t *testing.T) {
 	for _, p := range published {
 		bundles = append(bundles, realBundle(t, p.operator, p.version))
 	}
-	r := startOn(t, testkit.Own(t), bundles...) // where nobody has brought newer definitions
+	r := start(t, bundles...)
 	spaces := map[string]string{}
 	for i, p := range published {
 		if spaces[p.operator] == "" {
