@@ -201,7 +201,6 @@ var published = []struct {
 	{"cockroachdb", "2.1.11", `metadata.annotations[api-approved.kubernetes.io]`},
 	{"etcd", "0.9.2", ""},
 	{"etcd", "0.9.4", ""},
-	{"prometheus", "0.32.0", `uses apiextensions.k8s.io/v1beta1, which this cluster does not serve, and cannot be converted to v1`},
 	{"prometheus", "0.37.0", ""},
 	{"prometheus", "0.47.0", ""},
 	{"prometheus", "0.56.3", ""},
